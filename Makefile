@@ -1,0 +1,110 @@
+# orm_ext: build, install and test with PGXS.
+#
+#   make && make install && make installcheck     as with any PGXS extension
+#   make demo                                     see it work; installs what is missing
+#   make test                                     every test, on a throw-away server
+#   make help                                     all targets
+#
+# PG_CONFIG=/path/to/pg_config picks the server to build for.
+
+EXTENSION  = orm_ext
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" orm_ext.control)
+MODULE_big = orm_ext
+OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+DATA       = $(sort $(wildcard sql/orm_ext--*.sql))
+PGFILEDESC = "orm_ext - soft delete and other ORM patterns inside the server"
+
+# Tests, in the order in which they run; each sets itself up.
+REGRESS        = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS   = --inputdir=test
+ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=.
+
+# TAP tests start servers of their own, which root cannot, and need IPC::Run.
+ifneq ($(wildcard test/t/*.pl),)
+ifneq ($(shell id -u),0)
+TAP_TESTS   = $(shell perl -MIPC::Run -e 'print 1' 2>/dev/null)
+endif
+endif
+PROVE_TESTS = test/t/*.pl
+
+# The server's own headers do not pass -Wextra without these three.
+PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+PG_CPPFLAGS = -Isrc -DORM_EXT_VERSION='"$(EXTVERSION)"'
+
+EXTRA_CLEAN = .built-for test/output $(OBJS)
+
+# Bitcode serves the inlining of operators into JIT code; we have none, so clang is not needed.
+override with_llvm = no
+
+ifeq ($(origin PG_CONFIG),undefined)
+PG_CONFIG := $(shell test/env/pg-config)
+endif
+ifneq ($(PG_CONFIG),)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs))
+endif
+
+.DEFAULT_GOAL := all
+
+ifneq ($(PGXS),)
+
+all: | announce
+include $(PGXS)
+
+# Every object depends on every header: the build takes seconds, a stale object costs hours.
+$(OBJS): $(wildcard src/*.h src/*/*.h) Makefile orm_ext.control .built-for
+
+# Changes only when the tree is built for another server than last time.
+.built-for: force-check
+	@echo '$(EXTVERSION) $(VERSION) $(includedir_server) $(PG_CONFIG)' | cmp -s - $@ \
+		|| echo '$(EXTVERSION) $(VERSION) $(includedir_server) $(PG_CONFIG)' > $@
+force-check:
+
+announce:
+	@echo 'orm_ext $(EXTVERSION) for PostgreSQL $(VERSION) ($(PG_CONFIG))'
+
+else
+
+all install installcheck uninstall clean:
+	@echo 'No PostgreSQL server headers found.  Either of these helps:'
+	@echo '    test/env/install build                 installs them (Debian, Ubuntu)'
+	@echo '    make PG_CONFIG=/path/to/pg_config      where they are somewhere else'
+	@exit 1
+
+endif
+
+# The rest needs no PGXS: each script first installs what is missing.
+N ?= 10000
+
+demo:         ## installs what is missing, starts a throw-away server, plays the showcase
+	@test/demo/run
+
+demo-stop:    ## stops the server that `make demo` left running, and removes it
+	@test/demo/run stop
+
+test:         ## every test on a throw-away server; ONLY="regress tap" runs only these
+	@test/run $(ONLY)
+
+test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only these
+	@test/matrix $(MAJORS)
+
+check-core:   ## PostgreSQL's own suites with the library loaded; ASSERT=1: ours on an assert-enabled build
+	@test/core $(MAJORS)
+
+oracle:       ## N (default 10000) random statements against the twin schema
+	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 ))
+
+bench:        ## benchmarks side by side
+	@test/env/install build test bench
+	@test/bench/run
+
+lint:         ## format, static analysis, layers, symbols, settings
+	@test/lint/run
+
+format:       ## indents the sources in place
+	@test/lint/format --write
+
+help:         ## this list
+	@sed -n 's/^\([a-z-]*\): *## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+.PHONY: all announce force-check demo demo-stop test test-matrix check-core oracle bench lint format help

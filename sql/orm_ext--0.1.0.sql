@@ -1,0 +1,197 @@
+/* orm_ext 0.1.0 */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION orm_ext" to load this file. \quit
+
+GRANT USAGE ON SCHEMA orm_ext TO PUBLIC;
+
+-- ---------------------------------------------------------------------------
+-- Soft delete: the declaration
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.soft_delete() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_soft_delete';
+
+COMMENT ON FUNCTION orm_ext.soft_delete() IS
+'Trigger function, BEFORE DELETE FOR EACH ROW: puts the table under soft delete.
+Argument: the marker column, of type timestamptz or timestamp (live rows: null), boolean NOT NULL (false) or bigint NOT NULL (0; deleted: microseconds since 1970).
+Errors: 39P01 attached as another kind of trigger, 22023 number of arguments, 42703 no such column, 42804 type, 42P16 nullability, 428C9 generated column, 42809 not a table, 42710 attached twice.';
+
+CREATE FUNCTION orm_ext.ddl_command_end() RETURNS event_trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_ddl_command_end';
+
+COMMENT ON FUNCTION orm_ext.ddl_command_end() IS
+'Event trigger function: checks declarations when they are created, and has them follow ALTER TABLE.
+Errors: 39P03 called otherwise, 2BP01 a marker column is dropped without CASCADE, and those of orm_ext.soft_delete().';
+
+CREATE EVENT TRIGGER orm_ext_ddl_command_end ON ddl_command_end
+WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER')
+EXECUTE FUNCTION orm_ext.ddl_command_end();
+
+-- declarations follow their tables in every session
+ALTER EVENT TRIGGER orm_ext_ddl_command_end ENABLE ALWAYS;
+
+COMMENT ON EVENT TRIGGER orm_ext_ddl_command_end IS
+'Checks the triggers of orm_ext when they are created, and has them follow ALTER TABLE.';
+
+-- ---------------------------------------------------------------------------
+-- Soft delete: for queries
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.with_deleted(marker "any") RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_with_deleted';
+
+COMMENT ON FUNCTION orm_ext.with_deleted("any") IS
+'True, whatever the argument. WHERE orm_ext.with_deleted(t.deleted_at) mentions the marker of t, so t is read with its deleted rows.
+Argument: the marker column of a table reference. No errors.';
+
+CREATE FUNCTION orm_ext.deletion_stamp() RETURNS timestamptz
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'orm_deletion_stamp';
+
+COMMENT ON FUNCTION orm_ext.deletion_stamp() IS
+'The clock, at least one microsecond after the last value of this session. A soft DELETE gives it to all of its rows. No errors.';
+
+CREATE FUNCTION orm_ext.deletion_stamp_micros() RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'orm_deletion_stamp_micros';
+
+COMMENT ON FUNCTION orm_ext.deletion_stamp_micros() IS
+'orm_ext.deletion_stamp() in microseconds since 1970-01-01 00:00:00 UTC. No errors.';
+
+CREATE FUNCTION orm_ext.conflicting_row_is_live(live boolean, index regclass) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_conflicting_row_is_live';
+
+COMMENT ON FUNCTION orm_ext.conflicting_row_is_live(boolean, regclass) IS
+'Condition that orm_ext adds to ON CONFLICT DO UPDATE where the key is unique over deleted rows too.
+Arguments: whether the row in the way is live; the unique index. True for a live row.
+Errors: 23505 the row in the way is deleted.';
+
+-- ---------------------------------------------------------------------------
+-- Soft delete: for migrations
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.enable_soft_delete(
+	rel regclass,
+	marker name DEFAULT 'deleted_at',
+	marker_type regtype DEFAULT 'timestamptz',
+	unique_keys text DEFAULT 'live')
+RETURNS SETOF text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_enable_soft_delete';
+
+COMMENT ON FUNCTION orm_ext.enable_soft_delete(regclass, name, regtype, text) IS
+'Puts a table under soft delete: adds the marker column where it is missing, the trigger, and converts unique keys. Returns the statements that were run.
+Arguments: the table; name of the marker column; its type where it is to be added; unique_keys: live (keys hold among live rows) or all (deleted rows included). Primary keys, keys that a foreign key refers to, deferrable keys and replica identities always hold among all rows.
+Errors: 42501 not the owner, 42809 not a table, 42710 under soft delete by another column, 22023 unique_keys, 42804, 42P16 or 428C9 unfit column, 23505 a key is to hold among all rows and does not.';
+
+CREATE FUNCTION orm_ext.disable_soft_delete(
+	rel regclass,
+	unique_keys text DEFAULT 'live')
+RETURNS SETOF text
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_disable_soft_delete';
+
+COMMENT ON FUNCTION orm_ext.disable_soft_delete(regclass, text) IS
+'Takes a table off soft delete: drops the trigger. Column and rows stay, so deleted rows become visible. Returns the statements that were run.
+Arguments: the table; unique_keys: live (keys stay as they are) or all (keys among live rows are made to hold among all rows).
+Errors: 42501 not the owner, 42809 not a table, 22023 unique_keys, 23505 a key is to hold among all rows and does not.';
+
+CREATE VIEW orm_ext.managed AS
+SELECT t.tgrelid::regclass AS "table",
+	'soft_delete' AS policy,
+	convert_from(substring(t.tgargs for position('\x00'::bytea IN t.tgargs) - 1),
+				 getdatabaseencoding())::name AS "column",
+	t.tgname AS trigger,
+	t.tgenabled <> 'D' AS enabled
+FROM pg_catalog.pg_trigger AS t
+WHERE t.tgfoid = 'orm_ext.soft_delete()'::pg_catalog.regprocedure
+	AND t.tgnargs > 0;
+
+COMMENT ON VIEW orm_ext.managed IS
+'Every policy that a trigger of orm_ext declares: table, policy, the column that it names, the trigger, and whether that is enabled.';
+
+GRANT SELECT ON orm_ext.managed TO PUBLIC;
+
+-- ---------------------------------------------------------------------------
+-- Is it on?
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.library_version() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_library_version';
+
+COMMENT ON FUNCTION orm_ext.library_version() IS
+'Version of the library in this session. No errors.';
+
+CREATE FUNCTION orm_ext.library_loaded_by() RETURNS text
+LANGUAGE c STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'orm_library_loaded_by';
+
+COMMENT ON FUNCTION orm_ext.library_loaded_by() IS
+'What brought the library into this session: shared_preload_libraries, session_preload_libraries, or the session itself. No errors.';
+
+CREATE FUNCTION orm_ext.new_sessions_preload() RETURNS boolean
+LANGUAGE c STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'orm_new_sessions_preload';
+
+COMMENT ON FUNCTION orm_ext.new_sessions_preload() IS
+'Will new sessions of this database load the library? Settings of single roles are left out. No errors.';
+
+CREATE FUNCTION orm_ext.preload() RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_preload';
+
+COMMENT ON FUNCTION orm_ext.preload() IS
+'Has new sessions of this database load the library, by ALTER DATABASE ... SET session_preload_libraries; what that holds already stays. Returns the statement that was run.
+Errors: 42501 the role may not alter the database or the setting.';
+
+CREATE FUNCTION orm_ext.status()
+RETURNS TABLE (item text, value text, action text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	objects text := (SELECT extversion FROM pg_extension WHERE extname = 'orm_ext');
+	library text;
+	tables bigint := (SELECT count(DISTINCT "table") FROM orm_ext.managed WHERE enabled);
+	preloaded boolean;
+BEGIN
+	item := 'objects'; value := objects; action := NULL;
+	RETURN NEXT;
+
+	-- a library that is gone or older must not keep the rest from being told
+	item := 'library';
+	BEGIN
+		library := orm_ext.library_version();
+		preloaded := orm_ext.new_sessions_preload();
+		value := library;
+		IF library <> objects THEN
+			action := 'ALTER EXTENSION orm_ext UPDATE; or, if the library is the older one, install the new one and reconnect';
+		END IF;
+	EXCEPTION WHEN undefined_file OR undefined_function THEN
+		value := 'missing: ' || SQLERRM;
+		action := 'make install, as in README, and reconnect';
+	END;
+	RETURN NEXT;
+
+	IF library IS NOT NULL THEN
+		item := 'loaded by'; value := orm_ext.library_loaded_by(); action := NULL;
+		RETURN NEXT;
+
+		item := 'new sessions load it'; value := CASE WHEN preloaded THEN 'yes' ELSE 'no' END;
+		action := CASE WHEN NOT preloaded THEN 'SELECT orm_ext.preload(); and reconnect open sessions' END;
+		RETURN NEXT;
+	END IF;
+
+	item := 'tables under soft delete'; value := tables::text; action := NULL;
+	RETURN NEXT;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.status() IS
+'Is orm_ext on here? One row per item: item, value, and what to do if it is not as it should be. No errors.';

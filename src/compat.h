@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *		Differences between the supported PostgreSQL majors.
+ *
+ * This is the only place of PG_VERSION_NUM.  A wrapper has the meaning of the
+ * newest major; each names the upstream change that made it necessary.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_COMPAT_H
+#define ORM_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
+#include "parser/parse_relation.h"
+#include "utils/acl.h"
+#include "utils/guc_tables.h"
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "orm_ext supports PostgreSQL 15, 16, 17 and 18"
+#endif
+
+/* The module's name and version in the magic block (18: commit 9324c8c58). */
+#if PG_VERSION_NUM >= 180000
+#define ORM_MODULE_MAGIC(name_, version_) \
+	PG_MODULE_MAGIC_EXT(.name = (name_), .version = (version_))
+#else
+#define ORM_MODULE_MAGIC(name_, version_) PG_MODULE_MAGIC
+#endif
+
+/*
+ * Column permissions and the set of updated columns moved from the range
+ * table entry to RTEPermissionInfo (16: commit a61b1f748).
+ */
+static inline void
+orm_add_updated_column(Query *query, RangeTblEntry *rte, AttrNumber attno)
+{
+	int			member = attno - FirstLowInvalidHeapAttributeNumber;
+
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *perminfo = getRTEPermissionInfo(query->rteperminfos, rte);
+
+	perminfo->updatedCols = bms_add_member(perminfo->updatedCols, member);
+#else
+	rte->updatedCols = bms_add_member(rte->updatedCols, member);
+#endif
+}
+
+/*
+ * MERGE keeps its ON condition apart from the join tree (17: commit
+ * 0294df2f1), knows NOT MATCHED BY SOURCE and has RETURNING.
+ */
+#if PG_VERSION_NUM >= 170000
+#define orm_merge_condition(query) ((query)->mergeJoinCondition)
+#define orm_is_by_source(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#define ORM_HAVE_MERGE_RETURNING 1
+#else
+#define orm_merge_condition(query) ((Node *) NULL)
+#define orm_is_by_source(action) false
+#endif
+
+/* RETURNING can name the old and the new row (18: commit 80feb727c). */
+#if PG_VERSION_NUM >= 180000
+#define ORM_HAVE_RETURNING_OLD 1
+#endif
+
+/* get_guc_variables() tells how many there are (16: commit 3057465ac). */
+static inline struct config_generic **
+orm_guc_variables(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
+/* Ownership checks became generic (16: commit afbfc0298). */
+static inline bool
+orm_owns_relation(Oid relid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+#else
+	return pg_class_ownercheck(relid, GetUserId());
+#endif
+}
+
+#endif							/* ORM_COMPAT_H */

@@ -1,0 +1,186 @@
+/*-------------------------------------------------------------------------
+ *
+ * hooks.c
+ *		The only owner of server hooks: saves, chains and dispatches.
+ *
+ * Each hook calls the one before it, or the server's standard function,
+ * exactly once on every path.  What we do before and after is a plain call of
+ * a feature's function.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/plancat.h"
+#include "optimizer/planner.h"
+#include "tcop/utility.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+
+#include "hooks.h"
+#include "soft_delete/soft_delete.h"
+#include "status.h"
+
+static planner_hook_type prev_planner = NULL;
+static get_relation_info_hook_type prev_get_relation_info = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+/* The planners behind us. */
+static PlannedStmt *
+next_planner(Query *parse, const char *query_string, int cursor_options,
+			 ParamListInfo params)
+{
+	if (prev_planner)
+		return prev_planner(parse, query_string, cursor_options, params);
+	return standard_planner(parse, query_string, cursor_options, params);
+}
+
+/*
+ * Rewrite before the other planners, so that they plan what will be done.
+ * pg_stat_statements has told the original statement from others by then.
+ */
+static PlannedStmt *
+plan_statement(Query *parse, const char *query_string, int cursor_options,
+		ParamListInfo params)
+{
+	OrmFilter	outer = orm_filter;
+	PlannedStmt *result;
+	OrmPlan		plan;
+
+	orm_plan_prepare(&plan, parse, query_string, params);
+	if (plan.filter)
+		orm_check_versions();
+
+	/* planning can be nested: a function that is folded plans its queries */
+	if (likely(!plan.filter && !outer.active))
+		result = next_planner(parse, query_string, cursor_options, params);
+	else
+	{
+		PG_TRY();
+		{
+			orm_filter.active = plan.filter;
+			orm_filter.rows = plan.rows;
+			result = next_planner(parse, query_string, cursor_options, params);
+		}
+		PG_FINALLY();
+		{
+			orm_filter = outer;
+		}
+		PG_END_TRY();
+	}
+
+	orm_plan_finish(&plan, result);
+	return result;
+}
+
+/* Add our restriction after other extensions had their say on the relation. */
+static void
+complete_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	if (prev_get_relation_info)
+		prev_get_relation_info(root, relid, inhparent, rel);
+	orm_filter_relation(root, rel);
+}
+
+/* The ProcessUtility functions behind us. */
+static void
+next_process_utility(PlannedStmt *pstmt, const char *query_string,
+					 bool read_only_tree, ProcessUtilityContext context,
+					 ParamListInfo params, QueryEnvironment *query_env,
+					 DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context,
+							 params, query_env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
+								params, query_env, dest, qc);
+}
+
+/* How does a utility statement change what the queries inside it see? */
+static OrmUtilityScope
+utility_scope(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_AlterTableStmt:
+			return ORM_SCOPE_ALTER_TABLE;
+		case T_RefreshMatViewStmt:
+			return ORM_SCOPE_REFRESH;
+		case T_CreateTableAsStmt:
+			if (castNode(CreateTableAsStmt, stmt)->objtype == OBJECT_MATVIEW)
+				return ORM_SCOPE_REFRESH;
+			return ORM_SCOPE_ORDINARY;
+		default:
+			return ORM_SCOPE_ORDINARY;
+	}
+}
+
+/* Check a utility statement before anyone acts upon it. */
+static void
+check_utility(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_TruncateStmt:
+			orm_check_truncate(castNode(TruncateStmt, stmt));
+			break;
+		case T_CreateTrigStmt:
+			orm_check_trigger_function(castNode(CreateTrigStmt, stmt));
+			break;
+		case T_VariableSetStmt:
+			orm_check_setting(castNode(VariableSetStmt, stmt));
+			break;
+		default:
+			break;
+	}
+}
+
+/* Look at utility statements before they are run. */
+static void
+process_utility(PlannedStmt *pstmt, const char *query_string,
+				bool read_only_tree, ProcessUtilityContext context,
+				ParamListInfo params, QueryEnvironment *query_env,
+				DestReceiver *dest, QueryCompletion *qc)
+{
+	const OrmUtilityScope scope = utility_scope(pstmt->utilityStmt);
+
+	if (!IsBinaryUpgrade)
+		check_utility(pstmt->utilityStmt);
+
+	if (scope == ORM_SCOPE_ORDINARY)
+	{
+		next_process_utility(pstmt, query_string, read_only_tree, context,
+							 params, query_env, dest, qc);
+		return;
+	}
+
+	PG_TRY();
+	{
+		orm_enter_scope(scope);
+		next_process_utility(pstmt, query_string, read_only_tree, context,
+							 params, query_env, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		orm_leave_scope(scope);
+	}
+	PG_END_TRY();
+}
+
+/* Install the hooks, once per process. */
+void
+orm_hooks_init(void)
+{
+	prev_planner = planner_hook;
+	planner_hook = plan_statement;
+	prev_get_relation_info = get_relation_info_hook;
+	get_relation_info_hook = complete_relation_info;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+
+	/* plans of this session that were made without us are no good any more */
+	ResetPlanCache();
+}

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * orm_ext.c
+ *		Entry point of the library.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "fmgr.h"
+#include "guc.h"
+#include "hooks.h"
+#include "policy.h"
+#include "soft_delete/soft_delete.h"
+#include "status.h"
+
+ORM_MODULE_MAGIC("orm_ext", ORM_EXT_VERSION);
+
+PGDLLEXPORT void _PG_init(void);
+
+/* Set the library up: what hooks use comes before the hooks. */
+void
+_PG_init(void)
+{
+	orm_guc_init();
+	orm_policy_init();
+	orm_status_init();
+	orm_note_library_load();
+	orm_hooks_init();
+}

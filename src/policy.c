@@ -1,0 +1,515 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *		Per-relation policy cache, read from the relation's triggers.
+ *
+ * There is no registry: a table is under soft delete because it has a trigger
+ * whose function is orm_soft_delete() of this library.  A trigger travels with
+ * its table through dump, partitioning and DDL, and any change of it sends the
+ * relation's invalidation message, upon which the server drops the cached
+ * plans that touch the relation and we drop our entry.
+ *
+ * Invariants:
+ *	- A callback only marks entries; it reads no catalog.
+ *	- An entry is filled in a local struct, copied in, and set valid last, so
+ *	  that an error or an invalidation half-way leaves it invalid.
+ *	- Entries are kept for relations without a policy too: those are the ones
+ *	  that must cost nothing.
+ *	- No pointer into the cache leaves this file.
+ *	- A trigger that is declared wrongly is noted as unsound, and complained of
+ *	  when its table is used; reading a policy itself never fails, since that
+ *	  happens for every relation.
+ *
+ * This file alone registers invalidation callbacks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+
+#include "policy.h"
+#include "util/names.h"
+
+typedef struct OrmPolicy
+{
+	Oid			relid;			/* hash key */
+	bool		valid;
+	bool		may_have_children;	/* inheritance children or partitions */
+	bool		soft_delete;	/* has a soft_delete trigger */
+	bool		sound;			/* ... that is declared rightly */
+	char		enabled;		/* its pg_trigger.tgenabled */
+	OrmMarker	marker;
+} OrmPolicy;
+
+static HTAB *policies = NULL;
+
+/* Mark the entry of one relation, or all of them. */
+static void
+invalidate_relation(Datum arg, Oid relid)
+{
+	OrmPolicy  *policy;
+
+	if (OidIsValid(relid))
+	{
+		policy = hash_search(policies, &relid, HASH_FIND, NULL);
+		if (policy)
+			policy->valid = false;
+	}
+	else
+	{
+		HASH_SEQ_STATUS status;
+
+		hash_seq_init(&status, policies);
+		while ((policy = hash_seq_search(&status)) != NULL)
+			policy->valid = false;
+	}
+}
+
+/*
+ * A function changed: it may be ours that came or went with CREATE or DROP
+ * EXTENSION.  Functions change rarely, so all entries are marked.
+ */
+static void
+invalidate_function(Datum arg, int cacheid, uint32 hashvalue)
+{
+	invalidate_relation(arg, InvalidOid);
+}
+
+/* Create the cache and have it told of changes. */
+void
+orm_policy_init(void)
+{
+	HASHCTL		ctl = {0};
+
+	if (!CacheMemoryContext)
+		CreateCacheMemoryContext();
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(OrmPolicy);
+	ctl.hcxt = AllocSetContextCreate(CacheMemoryContext, "orm_ext policies",
+									 ALLOCSET_SMALL_SIZES);
+	policies = hash_create("orm_ext policies", 256, &ctl,
+						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, invalidate_function, (Datum) 0);
+}
+
+/* Is the trigger a declaration of soft delete, sound or not? */
+bool
+orm_is_soft_delete_trigger(const Trigger *trigger)
+{
+	return orm_is_library_function(trigger->tgfoid, ORM_SOFT_DELETE_SYMBOL);
+}
+
+/* Number of a column by its name, or InvalidAttrNumber. */
+AttrNumber
+orm_find_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att->attnum;
+	}
+	return InvalidAttrNumber;
+}
+
+/* A policy belongs to a table with rows of its own or of its partitions. */
+static bool
+is_right_kind_of_relation(Relation rel, const Trigger *trigger)
+{
+	char		relkind = rel->rd_rel->relkind;
+
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
+		(relkind == RELKIND_FOREIGN_TABLE && trigger->tgisclone);
+}
+
+/* The declaration is BEFORE DELETE, FOR EACH ROW, unconditional. */
+static bool
+is_right_kind_of_trigger(const Trigger *trigger)
+{
+	return trigger->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
+							   TRIGGER_TYPE_DELETE) &&
+		trigger->tgqual == NULL;
+}
+
+/* Hint: the declaration as it should be. */
+static int
+hint_declaration(Relation rel, const Trigger *trigger)
+{
+	const char *table = orm_relation_name(rel);
+	const char *name = quote_identifier(trigger->tgname);
+
+	return errhint("DROP TRIGGER %s ON %s; CREATE TRIGGER %s BEFORE DELETE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');",
+				   name, table, name, table);
+}
+
+/* Complain of a declaration on the wrong relation or for the wrong event. */
+static void
+check_trigger_event(Relation rel, const Trigger *trigger)
+{
+	if (!is_right_kind_of_relation(rel, trigger))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" cannot be under soft delete",
+						RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+				 errhint("Drop the trigger and create it on the table that holds the rows: DROP TRIGGER %s ON %s;",
+						 quote_identifier(trigger->tgname),
+						 orm_relation_name(rel))));
+
+	if (!is_right_kind_of_trigger(trigger))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" of table \"%s\" must be fired BEFORE DELETE, FOR EACH ROW, without a WHEN condition",
+						trigger->tgname, RelationGetRelationName(rel)),
+				 errdetail("It declares soft delete for all rows of the table."),
+				 hint_declaration(rel, trigger)));
+}
+
+/* Which kind of marker is a column of this type? */
+static bool
+marker_kind_of_type(Oid type, OrmMarkerKind *kind)
+{
+	switch (type)
+	{
+		case TIMESTAMPTZOID:
+			*kind = ORM_MARKER_TIMESTAMPTZ;
+			return true;
+		case TIMESTAMPOID:
+			*kind = ORM_MARKER_TIMESTAMP;
+			return true;
+		case BOOLOID:
+			*kind = ORM_MARKER_BOOLEAN;
+			return true;
+		case INT8OID:
+			*kind = ORM_MARKER_BIGINT;
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Is "live" a value other than null in this kind of marker? */
+static bool
+marker_is_not_null(OrmMarkerKind kind)
+{
+	return kind == ORM_MARKER_BOOLEAN || kind == ORM_MARKER_BIGINT;
+}
+
+/* Classify a marker column, or say why it cannot be one. */
+static OrmMarkerKind
+check_marker_column(Relation rel, Form_pg_attribute att)
+{
+	OrmMarkerKind kind;
+
+	if (!marker_kind_of_type(att->atttypid, &kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" cannot mark deleted rows",
+						NameStr(att->attname), RelationGetRelationName(rel)),
+				 errdetail("It is of type %s; a marker is of type timestamp with time zone, timestamp without time zone, boolean or bigint.",
+						   format_type_be(att->atttypid)),
+				 errhint("Name a column of such a type, as ALTER TABLE %s ADD COLUMN removed_at timestamptz; makes one.",
+						 orm_relation_name(rel)),
+				 errtablecol(rel, att->attnum)));
+
+	if (att->attgenerated)
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("column \"%s\" of table \"%s\" cannot mark deleted rows",
+						NameStr(att->attname), RelationGetRelationName(rel)),
+				 errdetail("It is a generated column."),
+				 errhint("Name a column that can be updated, as ALTER TABLE %s ADD COLUMN removed_at timestamptz; makes one.",
+						 orm_relation_name(rel)),
+				 errtablecol(rel, att->attnum)));
+
+	if (marker_is_not_null(kind) && !att->attnotnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" of table \"%s\" must be NOT NULL to mark deleted rows",
+						NameStr(att->attname), RelationGetRelationName(rel)),
+				 errdetail("A null of type %s says neither live nor deleted.",
+						   format_type_be(att->atttypid)),
+				 errhint("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s, ALTER COLUMN %s SET NOT NULL;",
+						 orm_relation_name(rel),
+						 quote_identifier(NameStr(att->attname)),
+						 kind == ORM_MARKER_BOOLEAN ? "false" : "0",
+						 quote_identifier(NameStr(att->attname))),
+				 errtablecol(rel, att->attnum)));
+
+	if (!marker_is_not_null(kind) && att->attnotnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" of table \"%s\" must allow nulls to mark deleted rows",
+						NameStr(att->attname), RelationGetRelationName(rel)),
+				 errdetail("A live row has a null there."),
+				 errhint("ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;",
+						 orm_relation_name(rel),
+						 quote_identifier(NameStr(att->attname))),
+				 errtablecol(rel, att->attnum)));
+
+	return kind;
+}
+
+/*
+ * Check the declaration of soft delete and find its marker column.
+ *
+ * Errors: 42809 (kind of relation), 39P01 (kind of trigger), 22023 (number of
+ * arguments), 42703 (no such column), 42804 (type), 42P16 (nullability),
+ * 428C9 (generated column).
+ */
+void
+orm_check_soft_delete_trigger(Relation rel, const Trigger *trigger,
+							  OrmMarker *marker)
+{
+	Form_pg_attribute att;
+	AttrNumber	attno;
+
+	check_trigger_event(rel, trigger);
+
+	if (trigger->tgnargs != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("function orm_ext.soft_delete must be given one argument, the marker column"),
+				 errdetail("Trigger \"%s\" of table \"%s\" gives it %d.",
+						   trigger->tgname, RelationGetRelationName(rel),
+						   trigger->tgnargs),
+				 hint_declaration(rel, trigger)));
+
+	attno = orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]);
+	if (attno == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						trigger->tgargs[0], RelationGetRelationName(rel)),
+				 errdetail("Trigger \"%s\" declares it the marker of deleted rows.",
+						   trigger->tgname),
+				 errhint("ALTER TABLE %s ADD COLUMN %s timestamptz;",
+						 orm_relation_name(rel),
+						 quote_identifier(trigger->tgargs[0])),
+				 errtable(rel)));
+
+	att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	marker->attno = attno;
+	marker->typmod = att->atttypmod;
+	marker->kind = check_marker_column(rel, att);
+}
+
+/* Would orm_check_soft_delete_trigger() pass?  If so, fill in the marker. */
+static bool
+read_marker(Relation rel, const Trigger *trigger, OrmMarker *marker)
+{
+	Form_pg_attribute att;
+
+	if (!is_right_kind_of_relation(rel, trigger) ||
+		!is_right_kind_of_trigger(trigger) ||
+		trigger->tgnargs != 1)
+		return false;
+	marker->attno = orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]);
+	if (marker->attno == InvalidAttrNumber)
+		return false;
+	att = TupleDescAttr(RelationGetDescr(rel), marker->attno - 1);
+	marker->typmod = att->atttypmod;
+	return marker_kind_of_type(att->atttypid, &marker->kind) &&
+		!att->attgenerated &&
+		att->attnotnull == marker_is_not_null(marker->kind);
+}
+
+/*
+ * Find the soft_delete trigger of a relation.  A partition that was attached
+ * with a trigger of its own has two of them, which is no harm while they name
+ * the same column.  One that fires is preferred to a disabled one.
+ */
+static const Trigger *
+find_soft_delete_trigger(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+	const Trigger *found = NULL;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (!orm_is_soft_delete_trigger(trigger))
+			continue;
+		if (found == NULL || found->tgenabled == TRIGGER_DISABLED)
+			found = trigger;
+	}
+	return found;
+}
+
+/* Read the policy of a relation from its triggers. */
+static void
+read_policy(Oid relid, OrmPolicy *policy)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	const Trigger *trigger;
+
+	memset(policy, 0, sizeof(*policy));
+	policy->relid = relid;
+	if (!RelationIsValid(rel))
+		return;					/* dropped under us: nothing to say of it */
+
+	policy->may_have_children = rel->rd_rel->relhassubclass;
+	trigger = find_soft_delete_trigger(rel);
+	if (trigger)
+	{
+		policy->soft_delete = true;
+		policy->enabled = trigger->tgenabled;
+		policy->sound = read_marker(rel, trigger, &policy->marker);
+	}
+	RelationClose(rel);
+}
+
+/* Raise the error that the declaration of soft delete on a relation deserves. */
+static void
+complain_of_policy(Oid relid)
+{
+	Relation	rel = RelationIdGetRelation(relid);
+	OrmMarker	marker;
+
+	if (RelationIsValid(rel))
+	{
+		orm_check_soft_delete_trigger(rel, find_soft_delete_trigger(rel), &marker);
+		RelationClose(rel);
+	}
+}
+
+/*
+ * Look a relation up, reading it where the cache does not know it.  The result
+ * is good until the next catalog access.
+ */
+static const OrmPolicy *
+lookup_policy(Oid relid)
+{
+	OrmPolicy  *policy = hash_search(policies, &relid, HASH_FIND, NULL);
+	OrmPolicy	fresh;
+
+	if (likely(policy != NULL && policy->valid))
+		return policy;
+
+	read_policy(relid, &fresh);
+	policy = hash_search(policies, &relid, HASH_ENTER, NULL);
+	*policy = fresh;
+	policy->valid = true;
+	return policy;
+}
+
+/* Would a trigger in this state fire now?  The rule is TriggerEnabled()'s. */
+static bool
+trigger_fires(char enabled)
+{
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return enabled != TRIGGER_FIRES_ON_ORIGIN && enabled != TRIGGER_DISABLED;
+	return enabled != TRIGGER_FIRES_ON_REPLICA && enabled != TRIGGER_DISABLED;
+}
+
+/*
+ * Is the relation under soft delete in this session, and by which column?
+ * The caller holds a lock on it.
+ */
+bool
+orm_soft_delete_marker(Oid relid, OrmMarker *marker)
+{
+	const OrmPolicy *policy = lookup_policy(relid);
+
+	if (likely(!policy->soft_delete) || !trigger_fires(policy->enabled))
+		return false;
+	if (unlikely(!policy->sound))
+		complain_of_policy(relid);
+	*marker = policy->marker;
+	return true;
+}
+
+/* Is the relation declared to be under soft delete, in force now or not? */
+bool
+orm_soft_delete_declared(Oid relid, OrmMarker *marker)
+{
+	const OrmPolicy *policy = lookup_policy(relid);
+
+	if (!policy->soft_delete)
+		return false;
+	if (!policy->sound)
+		complain_of_policy(relid);
+	*marker = policy->marker;
+	return true;
+}
+
+/* The same as orm_soft_delete_marker(), where the column does not matter. */
+bool
+orm_soft_delete_active(Oid relid)
+{
+	OrmMarker	marker;
+
+	return orm_soft_delete_marker(relid, &marker);
+}
+
+/*
+ * Can a policy have a say in how the relation is planned?  "with_children"
+ * says that its inheritance children, partitions included, are meant too.
+ * Cheap, since it is asked of every relation of every query.
+ */
+bool
+orm_policy_concerns(Oid relid, bool with_children)
+{
+	const OrmPolicy *policy = lookup_policy(relid);
+
+	return (policy->soft_delete && trigger_fires(policy->enabled)) ||
+		(with_children && policy->may_have_children);
+}
+
+/*
+ * Is the relation or one that inherits from it under soft delete?  "member"
+ * then tells which.  Relations are looked at without taking locks on children.
+ */
+bool
+orm_soft_delete_in_tree(Oid relid, Oid *member)
+{
+	List	   *members = find_all_inheritors(relid, NoLock, NULL);
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, members)
+	{
+		if (orm_soft_delete_active(lfirst_oid(lc)))
+		{
+			*member = lfirst_oid(lc);
+			found = true;
+			break;
+		}
+	}
+	list_free(members);
+	return found;
+}
+
+/* Does this value of the marker column mean a live row? */
+bool
+orm_marker_is_live(const OrmMarker *marker, Datum value, bool isnull)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return !isnull && !DatumGetBool(value);
+		case ORM_MARKER_BIGINT:
+			return !isnull && DatumGetInt64(value) == 0;
+		default:
+			return isnull;
+	}
+}

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *		What the triggers of a relation make of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_POLICY_H
+#define ORM_POLICY_H
+
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "access/tupdesc.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+/* How a marker column tells live rows from deleted ones. */
+typedef enum OrmMarkerKind
+{
+	ORM_MARKER_TIMESTAMPTZ,		/* live: NULL */
+	ORM_MARKER_TIMESTAMP,		/* live: NULL */
+	ORM_MARKER_BOOLEAN,			/* live: false */
+	ORM_MARKER_BIGINT			/* live: 0; deleted: microseconds since 1970 */
+} OrmMarkerKind;
+
+typedef struct OrmMarker
+{
+	AttrNumber	attno;
+	int32		typmod;
+	OrmMarkerKind kind;
+} OrmMarker;
+
+/* Symbol of the C function that makes a trigger the declaration. */
+#define ORM_SOFT_DELETE_SYMBOL "orm_soft_delete"
+
+extern void orm_policy_init(void);
+
+extern bool orm_soft_delete_marker(Oid relid, OrmMarker *marker);
+extern bool orm_soft_delete_declared(Oid relid, OrmMarker *marker);
+extern bool orm_soft_delete_active(Oid relid);
+extern bool orm_policy_concerns(Oid relid, bool with_children);
+extern bool orm_soft_delete_in_tree(Oid relid, Oid *member);
+
+extern bool orm_is_soft_delete_trigger(const Trigger *trigger);
+extern void orm_check_soft_delete_trigger(Relation rel, const Trigger *trigger,
+										  OrmMarker *marker);
+extern AttrNumber orm_find_column(TupleDesc desc, const char *name);
+extern bool orm_marker_is_live(const OrmMarker *marker, Datum value, bool isnull);
+
+#endif							/* ORM_POLICY_H */

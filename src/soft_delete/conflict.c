@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * conflict.c
+ *		An upsert that meets a deleted row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/index.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "soft_delete.h"
+
+/* The assignment that makes a row live: deleted_at = NULL. */
+static const char *
+live_assignment(Relation rel)
+{
+	OrmMarker	marker;
+	const char *value = "NULL";
+
+	if (!orm_soft_delete_marker(RelationGetRelid(rel), &marker))
+		return "";
+	if (marker.kind == ORM_MARKER_BOOLEAN)
+		value = "false";
+	else if (marker.kind == ORM_MARKER_BIGINT)
+		value = "0";
+	return psprintf("%s = %s",
+					quote_identifier(get_attname(RelationGetRelid(rel),
+												 marker.attno, false)),
+					value);
+}
+
+PG_FUNCTION_INFO_V1(orm_conflicting_row_is_live);
+
+/*
+ * orm_ext.conflicting_row_is_live(live boolean, index regclass) → boolean
+ *
+ * Condition of ON CONFLICT DO UPDATE on a table under soft delete, where the
+ * key is unique over live and deleted rows.  True for a live row.  A deleted
+ * one raises 23505, as a plain INSERT would: the key is taken, and updating
+ * the row would lose the new values in the bin.
+ */
+Datum
+orm_conflicting_row_is_live(PG_FUNCTION_ARGS)
+{
+	Oid			index_oid = PG_GETARG_OID(1);
+	Relation	rel;
+	Relation	index;
+
+	if (PG_GETARG_BOOL(0))
+		PG_RETURN_BOOL(true);
+
+	rel = table_open(IndexGetRelation(index_oid, false), NoLock);
+	index = index_open(index_oid, NoLock);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate key value violates unique constraint \"%s\"",
+					RelationGetRelationName(index)),
+			 errdetail("The row that has this key (%s) already is deleted.",
+					   pg_get_indexdef_columns(index_oid, false)),
+			 errhint("To bring the row back, assign its marker as well: DO UPDATE SET ..., %s.",
+					 live_assignment(rel)),
+			 errtableconstraint(rel, RelationGetRelationName(index))));
+	PG_RETURN_NULL();			/* not reached */
+}

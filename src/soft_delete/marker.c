@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * marker.c
+ *		Expressions over the marker column.
+ *
+ * The conditions are built as a hand-written "deleted_at IS NULL", "NOT
+ * deleted" or "deleted_at = 0" comes out of the planner's own preprocessing,
+ * so that they match the predicates of partial indexes and cost what those
+ * cost.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
+#include "utils/fmgroids.h"
+
+#include "soft_delete.h"
+#include "util/names.h"
+
+/* pg_operator has no symbols for these. */
+#define INT8_EQUAL_OPERATOR 410
+#define INT8_NOT_EQUAL_OPERATOR 411
+
+/* Type of the marker column. */
+static Oid
+marker_type(const OrmMarker *marker)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_TIMESTAMPTZ:
+			return TIMESTAMPTZOID;
+		case ORM_MARKER_TIMESTAMP:
+			return TIMESTAMPOID;
+		case ORM_MARKER_BOOLEAN:
+			return BOOLOID;
+		case ORM_MARKER_BIGINT:
+			return INT8OID;
+	}
+	pg_unreachable();
+}
+
+/* The marker column of a range table entry. */
+static Var *
+marker_var(const OrmMarker *marker, Index varno)
+{
+	return makeVar(varno, marker->attno, marker_type(marker), marker->typmod,
+				   InvalidOid, 0);
+}
+
+/* marker IS [NOT] NULL */
+static Expr *
+null_test(const OrmMarker *marker, Index varno, NullTestType type)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) marker_var(marker, varno);
+	test->nulltesttype = type;
+	test->argisrow = false;
+	test->location = -1;
+	return (Expr *) test;
+}
+
+/* marker = 0, marker <> 0 */
+static Expr *
+compare_with_zero(const OrmMarker *marker, Index varno, Oid operator, Oid function)
+{
+	Expr	   *expr = make_opclause(operator, BOOLOID, false,
+									 (Expr *) marker_var(marker, varno),
+									 orm_live_value(marker),
+									 InvalidOid, InvalidOid);
+
+	((OpExpr *) expr)->opfuncid = function;
+	return expr;
+}
+
+/* Condition that holds for the live rows of a relation. */
+Expr *
+orm_live_condition(const OrmMarker *marker, Index varno)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_TIMESTAMPTZ:
+		case ORM_MARKER_TIMESTAMP:
+			return null_test(marker, varno, IS_NULL);
+		case ORM_MARKER_BOOLEAN:
+			return makeBoolExpr(NOT_EXPR, list_make1(marker_var(marker, varno)), -1);
+		case ORM_MARKER_BIGINT:
+			return compare_with_zero(marker, varno, INT8_EQUAL_OPERATOR, F_INT8EQ);
+	}
+	pg_unreachable();
+}
+
+/* Condition that holds for the deleted rows of a relation. */
+Expr *
+orm_deleted_condition(const OrmMarker *marker, Index varno)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_TIMESTAMPTZ:
+		case ORM_MARKER_TIMESTAMP:
+			return null_test(marker, varno, IS_NOT_NULL);
+		case ORM_MARKER_BOOLEAN:
+			return (Expr *) marker_var(marker, varno);
+		case ORM_MARKER_BIGINT:
+			return compare_with_zero(marker, varno, INT8_NOT_EQUAL_OPERATOR, F_INT8NE);
+	}
+	pg_unreachable();
+}
+
+/* The value that the marker has in a live row. */
+Expr *
+orm_live_value(const OrmMarker *marker)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_TIMESTAMPTZ:
+		case ORM_MARKER_TIMESTAMP:
+			return (Expr *) makeNullConst(marker_type(marker), marker->typmod,
+										  InvalidOid);
+		case ORM_MARKER_BOOLEAN:
+			return (Expr *) makeBoolConst(false, false);
+		case ORM_MARKER_BIGINT:
+			return (Expr *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+									  Int64GetDatum(0), false,
+									  FLOAT8PASSBYVAL);
+	}
+	pg_unreachable();
+}
+
+/* (SELECT expr), which the executor evaluates once per execution. */
+static Expr *
+scalar_subselect(Expr *expr)
+{
+	Query	   *query = makeNode(Query);
+	SubLink    *sublink = makeNode(SubLink);
+
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->jointree = makeFromExpr(NIL, NULL);
+	query->targetList = list_make1(makeTargetEntry(expr, 1, pstrdup("stamp"), false));
+
+	sublink->subLinkType = EXPR_SUBLINK;
+	sublink->subselect = (Node *) query;
+	sublink->location = -1;
+	return (Expr *) sublink;
+}
+
+/*
+ * The value that a DELETE gives the marker: the same for all rows of one
+ * execution of the statement.
+ */
+Expr *
+orm_deletion_value(const OrmMarker *marker)
+{
+	const char *function = marker->kind == ORM_MARKER_BIGINT ?
+		"deletion_stamp_micros" : "deletion_stamp";
+	Oid			type = marker->kind == ORM_MARKER_BIGINT ? INT8OID : TIMESTAMPTZOID;
+	Node	   *expr;
+
+	if (marker->kind == ORM_MARKER_BOOLEAN)
+		return (Expr *) makeBoolConst(true, false);
+
+	expr = (Node *) makeFuncExpr(orm_function(function, 0, NULL), type, NIL,
+								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	expr = coerce_to_target_type(NULL, expr, type,
+								 marker_type(marker), marker->typmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	return scalar_subselect((Expr *) expr);
+}

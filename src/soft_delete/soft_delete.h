@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * soft_delete.h
+ *		What the files of soft delete offer each other and hooks.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_SOFT_DELETE_H
+#define ORM_SOFT_DELETE_H
+
+#include "postgres.h"
+
+#include "guc.h"
+#include "nodes/params.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pathnodes.h"
+#include "nodes/plannodes.h"
+#include "policy.h"
+
+/* What becomes of one query on its way through the planner. */
+typedef struct OrmPlan
+{
+	bool		filter;			/* filter its relations? */
+	OrmDeletedRows rows;		/* ... to show which rows */
+	bool		was_delete;		/* the statement itself was a DELETE */
+	List	   *inval_items;	/* functions inlined on the way */
+	bool		depends_on_role;
+} OrmPlan;
+
+/* plan.c: before and after the planner */
+extern void orm_plan_prepare(OrmPlan *plan, Query *parse,
+							 const char *query_string, ParamListInfo params);
+extern void orm_plan_finish(const OrmPlan *plan, PlannedStmt *stmt);
+
+/* filter.c: the live-row restriction on a base relation */
+typedef struct OrmFilter
+{
+	bool		active;
+	OrmDeletedRows rows;
+} OrmFilter;
+
+extern OrmFilter orm_filter;
+extern void orm_filter_relation(PlannerInfo *root, RelOptInfo *rel);
+
+/* inline.c: set-returning SQL functions, opened up before the planner */
+extern bool orm_inline_function(RangeTblEntry *rte, PlannerInfo *root);
+
+/* marker.c: expressions over the marker column */
+extern Expr *orm_live_condition(const OrmMarker *marker, Index varno);
+extern Expr *orm_deleted_condition(const OrmMarker *marker, Index varno);
+extern Expr *orm_live_value(const OrmMarker *marker);
+extern Expr *orm_deletion_value(const OrmMarker *marker);
+
+/* mention.c: which references does a query take in its own hands? */
+extern void orm_note_mentions(Query *query);
+extern List *orm_barrier_view_conditions(Query *query);
+extern void orm_set_mentioned(RangeTblEntry *rte, AttrNumber attno);
+extern bool orm_is_mentioned(const RangeTblEntry *rte, AttrNumber attno);
+
+/* rewrite.c: DELETE, MERGE and ON CONFLICT */
+extern void orm_rewrite_query(Query *query);
+
+/* returning.c: RETURNING shows the row as it was */
+extern void orm_rewrite_delete_returning(Query *query, const OrmMarker *marker);
+extern void orm_rewrite_merge_returning(Query *query, const OrmMarker *marker);
+
+/* stamp.c: one value for all rows that a statement deletes */
+extern TimestampTz orm_next_deletion_stamp(void);
+extern Datum orm_deletion_datum(const OrmMarker *marker, TimestampTz stamp);
+
+/* visibility.c: who sees deleted rows */
+typedef enum OrmUtilityScope
+{
+	ORM_SCOPE_ORDINARY,
+	ORM_SCOPE_ALTER_TABLE,
+	ORM_SCOPE_REFRESH
+} OrmUtilityScope;
+
+extern OrmDeletedRows orm_visible_rows(void);
+extern bool orm_is_referential_query(const char *query_string);
+extern void orm_enter_scope(OrmUtilityScope scope);
+extern void orm_leave_scope(OrmUtilityScope scope);
+
+/* trigger.c */
+extern void orm_note_library_load(void);
+
+/* truncate.c */
+extern void orm_check_truncate(const TruncateStmt *stmt);
+
+#endif							/* ORM_SOFT_DELETE_H */

@@ -1,0 +1,176 @@
+/*-------------------------------------------------------------------------
+ *
+ * trigger.c
+ *		orm_ext.soft_delete(): the declaration, and the fallback.
+ *
+ * As a rule the trigger has nothing to do: a DELETE on its table was turned
+ * into an UPDATE while it was planned, which fires no DELETE trigger.  It is
+ * fired for rows that really leave their table:
+ *	- DELETE under orm_ext.delete_mode = hard, and final deletes from the bin
+ *	- actions of the server's foreign keys
+ *	- an UPDATE that moves a row to another partition
+ * and where the DELETE was planned without us: by this session before the
+ * library was loaded (the call of this very trigger loads it), or by a planner
+ * hook that leaves out the others.  In that last case no live row may get
+ * lost: the trigger marks it and has the server skip its removal.  The count
+ * of the DELETE is short of that row then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "soft_delete.h"
+#include "util/names.h"
+
+/* Start of the statement that loaded the library, 0 if none did. */
+static TimestampTz loading_statement = 0;
+
+/* Remember that the statement at hand was planned without us, if any. */
+void
+orm_note_library_load(void)
+{
+	if (IsNormalProcessingMode() && IsTransactionState())
+		loading_statement = GetCurrentStatementStartTimestamp();
+}
+
+/* Was the statement at hand planned before the library was loaded? */
+static bool
+planned_without_us(void)
+{
+	return loading_statement != 0 &&
+		loading_statement == GetCurrentStatementStartTimestamp();
+}
+
+/* The same stamp for all rows that the statement at hand deletes. */
+static TimestampTz
+fallback_stamp(void)
+{
+	static TimestampTz statement = 0;
+	static TimestampTz stamp = 0;
+
+	if (statement != GetCurrentStatementStartTimestamp())
+	{
+		statement = GetCurrentStatementStartTimestamp();
+		stamp = orm_next_deletion_stamp();
+	}
+	return stamp;
+}
+
+/*
+ * Is the row of a partition on its way to another one?  The trigger is not
+ * told.  A statement that was planned with us would not get here to delete a
+ * live row; of one that was not, its kind says it, unless it is nested in
+ * another, where only a second try can tell.
+ */
+static bool
+row_is_moving(Relation rel)
+{
+	CmdType		command = CMD_UNKNOWN;
+
+	if (!rel->rd_rel->relispartition)
+		return false;
+	if (!planned_without_us())
+		return true;
+
+	if (ActivePortal && list_length(ActivePortal->stmts) == 1)
+		command = linitial_node(PlannedStmt, ActivePortal->stmts)->commandType;
+	if (command == CMD_UPDATE)
+		return true;
+	if (command == CMD_DELETE)
+		return false;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot tell whether a row of partition \"%s\" is deleted or moved",
+					RelationGetRelationName(rel)),
+			 errdetail("The statement was planned before the library orm_ext was loaded, which it is now."),
+			 errhint("Run the statement again, and SELECT orm_ext.preload(); to have new sessions load the library.")));
+}
+
+/* Mark a row instead of deleting it, with the rights of the table's owner. */
+static void
+mark_row(TriggerData *trigdata, const OrmMarker *marker)
+{
+	Relation	rel = trigdata->tg_relation;
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), marker->attno - 1);
+	Oid			argtypes[] = {att->atttypid, TIDOID};
+	Datum		values[2];
+	char	   *command;
+	Oid			save_user;
+	int			save_context;
+
+	command = psprintf("UPDATE ONLY %s SET %s = $1 WHERE ctid = $2",
+					   orm_relation_name(rel),
+					   quote_identifier(NameStr(att->attname)));
+	values[0] = orm_deletion_datum(marker, fallback_stamp());
+	values[1] = PointerGetDatum(&trigdata->tg_trigtuple->t_self);
+
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
+						   save_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+	SPI_connect();
+	if (SPI_execute_with_args(command, 2, argtypes, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not mark a row of \"%s\"", RelationGetRelationName(rel));
+	SPI_finish();
+	SetUserIdAndSecContext(save_user, save_context);
+}
+
+PG_FUNCTION_INFO_V1(orm_soft_delete);
+
+/*
+ * orm_ext.soft_delete('marker') → trigger, BEFORE DELETE FOR EACH ROW
+ *
+ * Errors: 39P01 where it is not called as such a trigger, and those of
+ * orm_check_soft_delete_trigger().
+ */
+Datum
+orm_soft_delete(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	OrmMarker	marker;
+	Datum		value;
+	bool		isnull;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function orm_ext.soft_delete was not called by trigger manager"),
+				 errhint("CREATE TRIGGER soft_delete BEFORE DELETE ON your_table FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');")));
+
+	orm_check_soft_delete_trigger(trigdata->tg_relation, trigdata->tg_trigger, &marker);
+
+	if (orm_delete_mode == ORM_DELETE_MODE_HARD || InNoForceRLSOperation())
+		return PointerGetDatum(trigdata->tg_trigtuple);
+
+	value = heap_getattr(trigdata->tg_trigtuple, marker.attno,
+						 RelationGetDescr(trigdata->tg_relation), &isnull);
+	if (!orm_marker_is_live(&marker, value, isnull))
+	{
+		/*
+		 * A final delete, if its conditions asked for deleted rows.  Nobody
+		 * looked at the conditions of a statement that was planned without
+		 * us, so keep the row.
+		 */
+		if (planned_without_us())
+			return PointerGetDatum(NULL);
+		return PointerGetDatum(trigdata->tg_trigtuple);
+	}
+
+	if (row_is_moving(trigdata->tg_relation))
+		return PointerGetDatum(trigdata->tg_trigtuple);
+
+	mark_row(trigdata, &marker);
+	return PointerGetDatum(NULL);
+}

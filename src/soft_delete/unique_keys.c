@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * unique_keys.c
+ *		Unique keys: among live rows, or among all rows.
+ *
+ * A key among live rows is a partial unique index with the live condition as
+ * predicate.  An index is turned into the other kind by dropping it and
+ * creating it anew under its name, in one transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "commands/comment.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/ruleutils.h"
+
+#include "unique_keys.h"
+#include "util/names.h"
+#include "util/spi.h"
+
+/* What to run to turn one index into the other kind. */
+typedef struct Conversion
+{
+	char	   *drop;
+	char	   *create;
+	char	   *comment;		/* NULL if it has none */
+} Conversion;
+
+/* Does a foreign key of some table refer to the key? */
+static bool
+is_referenced(Oid index)
+{
+	Oid			referenced = IndexGetRelation(index, false);
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	/* there is no catalog index by referenced table */
+	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		found = constraint->contype == CONSTRAINT_FOREIGN &&
+			constraint->confrelid == referenced &&
+			constraint->conindid == index;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/*
+ * Why must a unique key stay as it is?  NULL if it need not.  That a primary
+ * key stays goes without saying.
+ */
+static const char *
+reason_to_stay(Relation index)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (is_referenced(form->indexrelid))
+		return "A foreign key refers to it.";
+	if (!form->indimmediate)
+		return "It is deferrable, which an index among live rows cannot be.";
+	if (form->indisreplident)
+		return "It is the table's replica identity.";
+	return NULL;
+}
+
+/* " WHERE predicate" of an index on a table; empty for no predicate. */
+static char *
+where_clause(Relation rel, List *predicate)
+{
+	List	   *dpcontext;
+
+	if (predicate == NIL)
+		return "";
+	dpcontext = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
+	return psprintf(" WHERE %s",
+					deparse_expression((Node *) make_ands_explicit(predicate),
+									   dpcontext, false, false));
+}
+
+/* CREATE UNIQUE INDEX … of an index, up to its predicate. */
+static char *
+definition_head(Relation rel, Relation index)
+{
+	char	   *text = pg_get_indexdef_string(RelationGetRelid(index));
+	char	   *where = where_clause(rel, RelationGetIndexPredicate(index));
+	const char *create = psprintf("CREATE UNIQUE INDEX %s ON ",
+								  quote_identifier(RelationGetRelationName(index)));
+	char	   *target = text + strlen(create);
+	char	   *tail = text + strlen(text) - strlen(where);
+
+	if (strncmp(text, create, strlen(create)) != 0 || tail < target ||
+		strcmp(tail, where) != 0)
+		elog(ERROR, "unexpected definition of index \"%s\": %s",
+			 RelationGetRelationName(index), text);
+	*tail = '\0';
+
+	/* an index of a partitioned table is printed for that table alone */
+	if (strncmp(target, "ONLY ", strlen("ONLY ")) == 0)
+		target += strlen("ONLY ");
+	return psprintf("%s%s", create, target);
+}
+
+/* Plan to drop an index and to create it with another predicate. */
+static Conversion *
+plan_conversion(Relation rel, Relation index, List *predicate)
+{
+	Conversion *conversion = palloc0_object(Conversion);
+	Oid			oid = RelationGetRelid(index);
+	Oid			constraint = get_index_constraint(oid);
+	const char *name = orm_relation_name(index);
+	char	   *comment = GetComment(oid, RelationRelationId, 0);
+
+	if (OidIsValid(constraint))
+	{
+		conversion->drop = psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
+									orm_relation_name(rel),
+									quote_identifier(RelationGetRelationName(index)));
+		if (comment == NULL)
+			comment = GetComment(constraint, ConstraintRelationId, 0);
+	}
+	else
+		conversion->drop = psprintf("DROP INDEX %s", name);
+	conversion->create = psprintf("%s%s", definition_head(rel, index),
+								  where_clause(rel, predicate));
+	if (comment)
+		conversion->comment = psprintf("COMMENT ON INDEX %s IS %s", name,
+									   quote_literal_cstr(comment));
+	return conversion;
+}
+
+/* Plan to make a unique index hold among live rows; NULL if there is no need. */
+static Conversion *
+plan_live(Relation rel, Relation index, Expr *live)
+{
+	List	   *predicate = copyObject(RelationGetIndexPredicate(index));
+	const char *reason = reason_to_stay(index);
+
+	if (predicate_implied_by(list_make1(live), predicate, false))
+		return NULL;
+	if (reason == NULL)
+		return plan_conversion(rel, index, lappend(predicate, live));
+	ereport(NOTICE,
+			(errmsg("key \"%s\" of table \"%s\" stays unique among all rows, deleted ones included",
+					RelationGetRelationName(index), RelationGetRelationName(rel)),
+			 errdetail_internal("%s", reason)));
+	return NULL;
+}
+
+/* Plan to make a unique index hold among all rows; NULL if there is no need. */
+static Conversion *
+plan_all(Relation rel, Relation index, Expr *live)
+{
+	List	   *predicate = copyObject(RelationGetIndexPredicate(index));
+
+	if (!list_member(predicate, live))
+		return NULL;
+	return plan_conversion(rel, index, list_delete(predicate, live));
+}
+
+/* Plan what is to be done to the unique keys of a table. */
+static List *
+plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind)
+{
+	Expr	   *live = orm_live_condition(marker, 1);
+	List	   *indexes = RelationGetIndexList(rel);
+	List	   *conversions = NIL;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		Conversion *conversion = NULL;
+
+		/* the index of a partition follows that of its parent */
+		if (form->indisunique && form->indisvalid && !form->indisprimary &&
+			!index->rd_rel->relispartition)
+			conversion = kind == ORM_UNIQUE_KEYS_LIVE ?
+				plan_live(rel, index, live) : plan_all(rel, index, live);
+		if (conversion)
+			conversions = lappend(conversions, conversion);
+		index_close(index, NoLock);
+	}
+	return conversions;
+}
+
+/*
+ * Turn the unique keys of a table into the wanted kind.  The caller holds the
+ * lock on the table, but does not have it open.
+ *
+ * Error: 23505 where a key is to hold among all rows and does not.
+ */
+void
+orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *conversions = plan_conversions(rel, marker, kind);
+	ListCell   *lc;
+
+	table_close(rel, NoLock);
+	foreach(lc, conversions)
+	{
+		Conversion *conversion = lfirst(lc);
+
+		orm_run_ddl("%s", conversion->drop);
+		orm_run_ddl("%s", conversion->create);
+		if (conversion->comment)
+			orm_run_ddl("%s", conversion->comment);
+	}
+}

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * unique_keys.h
+ *		Unique keys: among live rows, or among all rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_UNIQUE_KEYS_H
+#define ORM_UNIQUE_KEYS_H
+
+#include "postgres.h"
+
+#include "soft_delete.h"
+
+typedef enum OrmUniqueKeys
+{
+	ORM_UNIQUE_KEYS_LIVE,
+	ORM_UNIQUE_KEYS_ALL
+} OrmUniqueKeys;
+
+extern void orm_convert_unique_keys(Oid relid, const OrmMarker *marker,
+									OrmUniqueKeys kind);
+
+#endif							/* ORM_UNIQUE_KEYS_H */

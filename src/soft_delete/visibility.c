@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ *
+ * visibility.c
+ *		Who sees deleted rows.
+ *
+ * The setting orm_ext.deleted_rows says what a session wants to see.  Above it
+ * stand readers that must see everything whatever the setting, and one that
+ * must never see deleted rows:
+ *	- row_security = off: pg_dump always sets it, and asks for all rows by it
+ *	- walsenders, for the initial copy of a logical subscription, and pg_upgrade
+ *	- the server's own foreign-key queries, which guard all rows
+ *	- materialized views, whose content would otherwise depend on the settings
+ *	  of whoever refreshed them
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "replication/walsender.h"
+#include "utils/plancache.h"
+#include "utils/rls.h"
+
+#include "soft_delete.h"
+
+/* How many utility commands of each kind we are in. */
+static int	alter_table_depth = 0;
+static int	refresh_depth = 0;
+
+/* The rows that the session's state entitles a query to. */
+static OrmDeletedRows
+session_rows(void)
+{
+	if (!row_security || am_walsender || IsBinaryUpgrade)
+		return ORM_DELETED_ROWS_SHOW;
+	return orm_deleted_rows;
+}
+
+/* The rows that a query that is planned now sees. */
+OrmDeletedRows
+orm_visible_rows(void)
+{
+	if (refresh_depth > 0)
+		return ORM_DELETED_ROWS_HIDE;
+	return session_rows();
+}
+
+/*
+ * Is this one of the server's foreign-key queries?
+ *
+ * Most run under a flag of the security context; the check of existing rows by
+ * ALTER TABLE runs without it.  But the queries of triggers and functions that
+ * are called from within are under the same flag, and their plans may live on;
+ * hence the look at the text, which the server generates from a template.
+ */
+bool
+orm_is_referential_query(const char *query_string)
+{
+	static const char *const templates[] = {
+		"SELECT 1 FROM ",
+		"SELECT fk.",
+		"DELETE FROM ",
+		"UPDATE "
+	};
+
+	if (likely(!InNoForceRLSOperation() && alter_table_depth == 0))
+		return false;
+	if (query_string == NULL || strstr(query_string, " OPERATOR(") == NULL)
+		return false;
+	for (int i = 0; i < lengthof(templates); i++)
+	{
+		if (strncmp(query_string, templates[i], strlen(templates[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Plans that functions make while a materialized view is filled must not live
+ * on in a session that sees other rows, nor the other way round.
+ */
+static void
+separate_refresh_plans(void)
+{
+	if (refresh_depth == 0 && session_rows() != ORM_DELETED_ROWS_HIDE)
+		ResetPlanCache();
+}
+
+/* Begin a utility command that changes what is seen. */
+void
+orm_enter_scope(OrmUtilityScope scope)
+{
+	if (scope == ORM_SCOPE_ALTER_TABLE)
+		alter_table_depth++;
+	else
+	{
+		separate_refresh_plans();
+		refresh_depth++;
+	}
+}
+
+/* End it; called upon error too. */
+void
+orm_leave_scope(OrmUtilityScope scope)
+{
+	if (scope == ORM_SCOPE_ALTER_TABLE)
+		alter_table_depth--;
+	else
+	{
+		refresh_depth--;
+		separate_refresh_plans();
+	}
+}

@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *		Names of things: quoting, look-ups and the identity of our functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "names.h"
+
+/* Qualified and quoted name of a relation, to be pasted into a statement. */
+const char *
+orm_relation_name(Relation rel)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+									  RelationGetRelationName(rel));
+}
+
+/* The same by OID. */
+const char *
+orm_relid_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/*
+ * Is this the name of our library, with or without a folder and an ending?
+ * That is how it may stand in pg_proc.probin and in the preload settings.
+ */
+bool
+orm_is_library_name(const char *name)
+{
+	const char *base = strrchr(name, '/');
+
+	base = base ? base + 1 : name;
+	return strcmp(base, ORM_LIBRARY) == 0 ||
+		strcmp(base, ORM_LIBRARY DLSUFFIX) == 0;
+}
+
+/*
+ * Is the function the C function "symbol" of this library?  Its SQL name does
+ * not matter.
+ */
+bool
+orm_is_library_function(Oid funcid, const char *symbol)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	Datum		value;
+	bool		isnull;
+	bool		own = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
+	{
+		value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+		if (!isnull && strcmp(TextDatumGetCString(value), symbol) == 0)
+		{
+			value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+			own = !isnull && orm_is_library_name(TextDatumGetCString(value));
+		}
+	}
+	ReleaseSysCache(tuple);
+	return own;
+}
+
+/*
+ * Split the value of a preload setting into library names (char *).  A value
+ * that the server would not accept either gives none.
+ */
+List *
+orm_split_library_list(const char *list)
+{
+	List	   *names;
+
+	if (list == NULL || !SplitDirectoriesString(pstrdup(list), ',', &names))
+		return NIL;
+	return names;
+}
+
+/* Does a preload setting name our library? */
+bool
+orm_library_list_contains(const char *list)
+{
+	ListCell   *lc;
+
+	foreach(lc, orm_split_library_list(list))
+	{
+		if (orm_is_library_name(lfirst(lc)))
+			return true;
+	}
+	return false;
+}
+
+/* Value of a setting in an array of "name=value" texts, NULL if not there. */
+char *
+orm_array_setting(ArrayType *array, const char *name)
+{
+	Datum	   *elements;
+	int			count;
+	size_t		length = strlen(name);
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *element = TextDatumGetCString(elements[i]);
+
+		if (strncmp(element, name, length) == 0 && element[length] == '=')
+			return element + length + 1;
+	}
+	return NULL;
+}
+
+/* Does the extension's schema exist in this database? */
+bool
+orm_schema_exists(void)
+{
+	return OidIsValid(get_namespace_oid(ORM_SCHEMA, true));
+}
+
+/* OID of one of the extension's SQL functions, or an error naming the cure. */
+Oid
+orm_function(const char *name, int nargs, const Oid *argtypes)
+{
+	List	   *qualified = list_make2(makeString(ORM_SCHEMA),
+									   makeString(pstrdup(name)));
+	Oid			funcid = InvalidOid;
+
+	if (orm_schema_exists())
+		funcid = LookupFuncName(qualified, nargs, argtypes, true);
+	if (!OidIsValid(funcid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function %s.%s does not exist", ORM_SCHEMA, name),
+				 errdetail("The library is of version %s; the extension's objects in this database are missing or of another version.",
+						   ORM_EXT_VERSION),
+				 errhint("ALTER EXTENSION orm_ext UPDATE;")));
+	return funcid;
+}

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.h
+ *		Names of things: quoting, look-ups and the identity of our functions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_NAMES_H
+#define ORM_NAMES_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+#include "utils/array.h"
+#include "utils/rel.h"
+
+#define ORM_SCHEMA "orm_ext"
+#define ORM_LIBRARY "orm_ext"
+
+extern const char *orm_relation_name(Relation rel);
+extern const char *orm_relid_name(Oid relid);
+extern bool orm_is_library_function(Oid funcid, const char *symbol);
+extern bool orm_is_library_name(const char *name);
+extern bool orm_library_list_contains(const char *list);
+extern List *orm_split_library_list(const char *list);
+extern char *orm_array_setting(ArrayType *array, const char *name);
+extern bool orm_schema_exists(void);
+extern Oid	orm_function(const char *name, int nargs, const Oid *argtypes);
+
+#endif							/* ORM_NAMES_H */

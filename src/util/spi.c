@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * spi.c
+ *		SQL that the extension runs on its user's behalf.
+ *
+ * DDL is run with the rights of the caller and an empty search_path, so that
+ * names are printed qualified; every statement is recorded, since the caller
+ * is shown what was done.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/guc.h"
+
+#include "spi.h"
+
+static List *statements = NIL;
+static MemoryContext statements_context = NULL;
+static int	guc_level = 0;
+
+/* Begin to run DDL; what is recorded belongs to the current memory context. */
+void
+orm_begin_ddl(void)
+{
+	statements = NIL;
+	statements_context = CurrentMemoryContext;
+	guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* End it and return the statements (char *) that were run. */
+List *
+orm_end_ddl(void)
+{
+	List	   *result = statements;
+
+	AtEOXact_GUC(true, guc_level);
+	statements = NIL;
+	return result;
+}
+
+/* Run one statement and record it. */
+void
+orm_run_ddl(const char *format,...)
+{
+	StringInfoData command;
+	MemoryContext oldcontext;
+
+	initStringInfo(&command);
+	for (;;)
+	{
+		va_list		args;
+		int			needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&command, format, args);
+		va_end(args);
+		if (needed == 0)
+			break;
+		enlargeStringInfo(&command, needed);
+	}
+
+	oldcontext = MemoryContextSwitchTo(statements_context);
+	statements = lappend(statements, psprintf("%s;", command.data));
+	MemoryContextSwitchTo(oldcontext);
+
+	SPI_connect();
+	if (SPI_execute(command.data, false, 0) < 0)
+		elog(ERROR, "could not run \"%s\"", command.data);
+	SPI_finish();
+}
+
+/* Does a query return any row? */
+bool
+orm_query_has_rows(const char *query)
+{
+	bool		result;
+
+	SPI_connect();
+	if (SPI_execute(query, false, 1) < 0)
+		elog(ERROR, "could not run \"%s\"", query);
+	result = SPI_processed > 0;
+	SPI_finish();
+	return result;
+}

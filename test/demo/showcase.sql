@@ -1,0 +1,168 @@
+-- The showcase of `make demo`: a small shop, as an ORM sees it and as it really is.
+--
+-- test/demo/play runs it; psql -f can as well.  A line "--- text" is a chapter, "-- text" is
+-- shown to the reader, and "-- @word" tells how the next statement is played:
+--     @quiet         not shown, nor its answer
+--     @both          shown twice: as the application sees it, and with deleted rows
+--     @answer-only   only the answer is shown
+--     @fails TEXT    the statement must fail, with TEXT in its message
+-- The text up to here is not shown.
+
+--- 1. A shop as any ORM's migration creates it
+
+-- Nothing in these tables knows of soft delete.
+
+CREATE TABLE users  (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                     name text NOT NULL, email text NOT NULL UNIQUE);
+
+CREATE TABLE posts  (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                     user_id int NOT NULL REFERENCES users, title text NOT NULL);
+
+CREATE TABLE post_tags (post_id int REFERENCES posts, tag text, PRIMARY KEY (post_id, tag));
+
+CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                     user_id int NOT NULL REFERENCES users, item text NOT NULL,
+                     total numeric(8,2) NOT NULL);
+
+CREATE TABLE articles (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                       slug text NOT NULL UNIQUE, status text NOT NULL);
+
+-- @quiet
+INSERT INTO users (name, email) VALUES
+    ('Ada', 'ada@example.org'), ('Alan', 'alan@example.org'), ('Edsger', 'edsger@example.org'),
+    ('Grace', 'grace@example.org'), ('Linus', 'linus@example.org');
+
+-- @quiet
+INSERT INTO posts (user_id, title) VALUES
+    (1, 'Notes on the engine'), (1, 'A table of numbers'), (3, 'On goto'), (2, 'Can machines think?'),
+    (2, 'Morphogenesis');
+
+-- @quiet
+INSERT INTO post_tags VALUES
+    (1, 'engines'), (1, 'history'), (2, 'maths'), (3, 'rants'), (3, 'style'), (4, 'machines'),
+    (5, 'biology'), (5, 'maths');
+
+-- @quiet
+INSERT INTO orders (user_id, item, total) VALUES
+    (1, 'punched cards', 24.00), (2, 'bicycle chain', 18.50), (3, 'fountain pen', 120.00),
+    (1, 'loom, used', 310.00), (5, 'tin of mints', 3.20), (2, 'apples, 1 kg', 4.80);
+
+-- @quiet
+INSERT INTO articles (slug, status)
+SELECT 'article-' || i, CASE WHEN i % 3 = 0 THEN 'draft' ELSE 'published' END
+FROM generate_series(1, 30000) i;
+
+--- 2. One line for the database, one for each table
+
+CREATE EXTENSION orm_ext;
+
+-- New sessions of this database load the library from now on.  No restart.
+
+SELECT orm_ext.preload();
+
+-- Each call prints the SQL that it ran.
+
+SELECT orm_ext.enable_soft_delete('users') AS "what it ran";
+
+-- @quiet
+SELECT orm_ext.enable_soft_delete('posts');
+
+-- @quiet
+SELECT orm_ext.enable_soft_delete('orders');
+
+-- @quiet
+SELECT orm_ext.enable_soft_delete('articles');
+
+-- @quiet
+ANALYZE;
+
+-- posts, orders and articles likewise.
+
+--- 3. The application deletes
+
+DELETE FROM users WHERE email = 'grace@example.org';
+
+-- The same row again: gone, as far as anyone can tell.
+
+DELETE FROM users WHERE email = 'grace@example.org';
+
+-- @both
+SELECT id, name, deleted_at::time(0) AS deleted FROM users ORDER BY id;
+
+-- RETURNING gives the rows as they were.
+
+DELETE FROM orders WHERE total < 10 RETURNING id, item, total, deleted_at;
+
+-- Deleting in bulk: one statement, one stamp.
+
+DELETE FROM articles WHERE status = 'draft';
+
+-- @both
+SELECT status, count(*) FROM articles GROUP BY status ORDER BY status;
+
+--- 4. Joins, views and sums follow
+
+DELETE FROM posts WHERE title = 'On goto';
+
+-- @both
+SELECT p.title, u.name AS author, string_agg(t.tag, ', ' ORDER BY t.tag) AS tags
+FROM posts p JOIN users u ON u.id = p.user_id JOIN post_tags t ON t.post_id = p.id
+GROUP BY p.id, u.id ORDER BY p.id;
+
+-- @both
+SELECT u.name, count(o.id) AS orders, sum(o.total) AS spent
+FROM users u LEFT JOIN orders o ON o.user_id = u.id GROUP BY u.id ORDER BY u.id;
+
+CREATE VIEW turnover AS SELECT count(*) AS orders, sum(total) AS total FROM orders;
+
+-- @both
+SELECT * FROM turnover;
+
+--- 5. Unique means unique among the living
+
+-- Grace signs up again with the address of her deleted account.
+
+INSERT INTO users (name, email) VALUES ('Grace', 'grace@example.org') RETURNING id, email;
+
+-- The upsert that every ORM writes finds the living row and leaves the deleted one alone.
+
+INSERT INTO users (name, email) VALUES ('Grace H.', 'grace@example.org')
+ON CONFLICT (email) DO UPDATE SET name = excluded.name RETURNING id, name;
+
+-- @both
+SELECT id, name, email, deleted_at::time(0) AS deleted FROM users WHERE name LIKE 'G%' ORDER BY id;
+
+--- 6. Looking into the bin, and back out of it
+
+-- A query that mentions deleted_at in its conditions is in charge.
+
+SELECT id, item, total FROM orders WHERE deleted_at IS NOT NULL ORDER BY id;
+
+-- What an ORM's restore() sends is a plain UPDATE.
+
+UPDATE orders SET deleted_at = NULL WHERE item = 'tin of mints';
+
+-- @both
+SELECT id, item, deleted_at::time(0) AS deleted FROM orders ORDER BY id;
+
+-- Two living rows with one address are still one too many.
+-- @fails duplicate key value
+
+UPDATE users SET deleted_at = NULL WHERE id = 4;
+
+--- 7. For good
+
+-- Whoever deletes what is deleted means it: from the bin, a DELETE is final.
+
+DELETE FROM orders WHERE deleted_at < now() RETURNING id, item;
+
+-- @both
+SELECT id, item, deleted_at::time(0) AS deleted FROM orders ORDER BY id;
+
+--- 8. And the plan is the one you would have written
+
+-- The condition is a plain "deleted_at IS NULL", so the partial index serves it.
+
+EXPLAIN (COSTS OFF) SELECT * FROM articles WHERE slug = 'article-20000';
+
+EXPLAIN (COSTS OFF) SELECT status FROM articles;

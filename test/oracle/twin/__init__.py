@@ -1,0 +1,1 @@
+"""Twin oracle: random statements on soft-deleted rows against a twin where they are really gone."""

@@ -1,0 +1,36 @@
+"""Runs the SQLAlchemy tests: ORM_EXT_DRIVER=psycopg2 python3 test/orm/python
+
+Needs the databases sqlalchemy_<driver>_plain and sqlalchemy_<driver>_managed,
+the latter with the extension; test/orm/run makes them.
+"""
+
+import importlib
+import sys
+import unittest
+
+import twin
+
+
+def main():
+    for name in ('sqlalchemy', twin.DRIVER):
+        # psycopg2 appends what it was built with.
+        version = importlib.import_module(name).__version__.split()[0]
+        print('# %s %s' % (name, version))
+
+    patterns = ['test_*.py'] + (['async_*.py'] if twin.IS_ASYNC else [])
+    suite = unittest.TestSuite(
+        unittest.TestLoader().discover(sys.path[0], pattern)
+        for pattern in patterns)
+    result = unittest.TextTestRunner(stream=sys.stdout).run(suite)
+    for database in twin.twins():
+        database.dispose()
+
+    # A known limit that still holds counts as passed: it was asserted.
+    failed = (len(result.failures) + len(result.errors)
+              + len(result.unexpectedSuccesses))
+    print('%d passed, %d failed' % (result.testsRun - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
