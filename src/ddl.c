@@ -199,20 +199,41 @@ follow_rename(const RenameStmt *stmt)
 	CommandCounterIncrement();
 }
 
-/* Was a column dropped with CASCADE? */
+/*
+ * Can an ALTER TABLE make a column unfit?  Others need no look at all children,
+ * of which there may be thousands.  "cascade" tells whether it drops a column
+ * with CASCADE.
+ */
 static bool
-drops_column_with_cascade(const AlterTableStmt *stmt)
+changes_columns(const AlterTableStmt *stmt, bool *cascade)
 {
+	bool		changes = false;
 	ListCell   *lc;
 
+	*cascade = false;
 	foreach(lc, stmt->cmds)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (cmd->subtype == AT_DropColumn && cmd->behavior == DROP_CASCADE)
-			return true;
+		switch (cmd->subtype)
+		{
+			case AT_DropColumn:
+				if (cmd->behavior == DROP_CASCADE)
+					*cascade = true;
+				changes = true;
+				break;
+			case AT_AlterColumnType:
+			case AT_SetNotNull:
+			case AT_DropNotNull:
+			case AT_AddConstraint:	/* may be NOT NULL, since 18 */
+			case AT_DropConstraint:
+				changes = true;
+				break;
+			default:
+				break;
+		}
 	}
-	return false;
+	return changes;
 }
 
 /*
@@ -249,11 +270,11 @@ drop_declaration(Relation rel, const Trigger *trigger, bool cascade)
 static void
 check_altered_table(const AlterTableStmt *stmt)
 {
-	bool		cascade = drops_column_with_cascade(stmt);
+	bool		cascade;
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	if (stmt->objtype != OBJECT_TABLE)
+	if (stmt->objtype != OBJECT_TABLE || !changes_columns(stmt, &cascade))
 		return;
 	foreach(lc, table_and_children(stmt->relation))
 	{

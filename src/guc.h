@@ -17,11 +17,11 @@ typedef enum OrmDeletedRows
 	ORM_DELETED_ROWS_ONLY
 } OrmDeletedRows;
 
-typedef enum OrmDeleteMode
+enum OrmDeleteMode
 {
 	ORM_DELETE_MODE_SOFT,
 	ORM_DELETE_MODE_HARD
-} OrmDeleteMode;
+};
 
 extern int	orm_deleted_rows;
 extern int	orm_delete_mode;

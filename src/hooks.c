@@ -43,7 +43,7 @@ next_planner(Query *parse, const char *query_string, int cursor_options,
  */
 static PlannedStmt *
 plan_statement(Query *parse, const char *query_string, int cursor_options,
-		ParamListInfo params)
+			   ParamListInfo params)
 {
 	OrmFilter	outer = orm_filter;
 	PlannedStmt *result;

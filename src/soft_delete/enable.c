@@ -78,7 +78,7 @@ open_own_table(Oid relid)
 typedef struct TableState
 {
 	const char *name;			/* qualified and quoted */
-	char	   *trigger;		/* name of the declaration, NULL if there is none */
+	char	   *trigger;		/* the declaration, NULL if there is none */
 	char	   *column;			/* that it names */
 	bool		has_column;		/* is there a column of the wanted name? */
 } TableState;

@@ -157,13 +157,17 @@ scalar_subselect(Expr *expr)
 Expr *
 orm_deletion_value(const OrmMarker *marker)
 {
-	const char *function = marker->kind == ORM_MARKER_BIGINT ?
-		"deletion_stamp_micros" : "deletion_stamp";
-	Oid			type = marker->kind == ORM_MARKER_BIGINT ? INT8OID : TIMESTAMPTZOID;
+	const char *function = "deletion_stamp";
+	Oid			type = TIMESTAMPTZOID;
 	Node	   *expr;
 
 	if (marker->kind == ORM_MARKER_BOOLEAN)
 		return (Expr *) makeBoolConst(true, false);
+	if (marker->kind == ORM_MARKER_BIGINT)
+	{
+		function = "deletion_stamp_micros";
+		type = INT8OID;
+	}
 
 	expr = (Node *) makeFuncExpr(orm_function(function, 0, NULL), type, NIL,
 								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);

@@ -92,8 +92,14 @@ prepare_query(Query *query, PrepareContext *context)
 			prepare_function(rte, context);
 	}
 	foreach(lc, query->cteList)
-		prepare_query(castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery),
-					  context);
+	{
+		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
+		Query	   *ctequery = castNode(Query, cte->ctequery);
+
+		/* the planner does not look at a SELECT that nobody refers to */
+		if (cte->cterefcount > 0 || ctequery->commandType != CMD_SELECT)
+			prepare_query(ctequery, context);
+	}
 	if (query->hasSubLinks)
 		query_tree_walker(query, prepare_walker, context,
 						  QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);
@@ -114,7 +120,7 @@ void
 orm_plan_prepare(OrmPlan *plan, Query *parse, const char *query_string,
 				 ParamListInfo params)
 {
-	PrepareContext context = {.plan = plan, .params = params};
+	PrepareContext context = {plan, params, NULL};
 	CmdType		command = parse->commandType;
 
 	memset(plan, 0, sizeof(*plan));

@@ -102,17 +102,17 @@ where_clause(Relation rel, List *predicate)
 static char *
 definition_head(Relation rel, Relation index)
 {
-	char	   *text = pg_get_indexdef_string(RelationGetRelid(index));
+	char	   *definition = pg_get_indexdef_string(RelationGetRelid(index));
 	char	   *where = where_clause(rel, RelationGetIndexPredicate(index));
 	const char *create = psprintf("CREATE UNIQUE INDEX %s ON ",
 								  quote_identifier(RelationGetRelationName(index)));
-	char	   *target = text + strlen(create);
-	char	   *tail = text + strlen(text) - strlen(where);
+	char	   *target = definition + strlen(create);
+	char	   *tail = definition + strlen(definition) - strlen(where);
 
-	if (strncmp(text, create, strlen(create)) != 0 || tail < target ||
+	if (strncmp(definition, create, strlen(create)) != 0 || tail < target ||
 		strcmp(tail, where) != 0)
 		elog(ERROR, "unexpected definition of index \"%s\": %s",
-			 RelationGetRelationName(index), text);
+			 RelationGetRelationName(index), definition);
 	*tail = '\0';
 
 	/* an index of a partitioned table is printed for that table alone */
