@@ -201,39 +201,49 @@ follow_rename(const RenameStmt *stmt)
 
 /*
  * Can an ALTER TABLE make a column unfit?  Others need no look at all children,
- * of which there may be thousands.  "cascade" tells whether it drops a column
- * with CASCADE.
+ * of which there may be thousands.
  */
 static bool
-changes_columns(const AlterTableStmt *stmt, bool *cascade)
+changes_columns(const AlterTableStmt *stmt)
 {
-	bool		changes = false;
 	ListCell   *lc;
 
-	*cascade = false;
 	foreach(lc, stmt->cmds)
 	{
-		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-
-		switch (cmd->subtype)
+		switch (lfirst_node(AlterTableCmd, lc)->subtype)
 		{
 			case AT_DropColumn:
-				if (cmd->behavior == DROP_CASCADE)
-					*cascade = true;
-				changes = true;
-				break;
 			case AT_AlterColumnType:
 			case AT_SetNotNull:
 			case AT_DropNotNull:
 			case AT_AddConstraint:	/* may be NOT NULL, since 18 */
 			case AT_DropConstraint:
-				changes = true;
-				break;
+				return true;
 			default:
 				break;
 		}
 	}
-	return changes;
+	return false;
+}
+
+/*
+ * The part of an ALTER TABLE that drops the column of a declaration, NULL if
+ * there is none.  Another column may have got the name in the same statement.
+ */
+static AlterTableCmd *
+find_drop(const AlterTableStmt *stmt, const Trigger *trigger)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_DropColumn && trigger->tgnargs > 0 &&
+			strcmp(cmd->name, trigger->tgargs[0]) == 0)
+			return cmd;
+	}
+	return NULL;
 }
 
 /*
@@ -243,11 +253,11 @@ changes_columns(const AlterTableStmt *stmt, bool *cascade)
  * Error: 2BP01.
  */
 static void
-drop_declaration(Relation rel, const Trigger *trigger, bool cascade)
+drop_declaration(Relation rel, const Trigger *trigger, DropBehavior behavior)
 {
 	ObjectAddress address;
 
-	if (!cascade)
+	if (behavior != DROP_CASCADE)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 				 errmsg("cannot drop column %s of table %s because other objects depend on it",
@@ -270,11 +280,10 @@ drop_declaration(Relation rel, const Trigger *trigger, bool cascade)
 static void
 check_altered_table(const AlterTableStmt *stmt)
 {
-	bool		cascade;
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	if (stmt->objtype != OBJECT_TABLE || !changes_columns(stmt, &cascade))
+	if (stmt->objtype != OBJECT_TABLE || !changes_columns(stmt))
 		return;
 	foreach(lc, table_and_children(stmt->relation))
 	{
@@ -286,11 +295,11 @@ check_altered_table(const AlterTableStmt *stmt)
 		foreach(lc2, declarations(rel))
 		{
 			const Trigger *trigger = lfirst(lc2);
+			AlterTableCmd *drop = find_drop(stmt, trigger);
 
-			if (trigger->tgnargs > 0 &&
-				orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]) == InvalidAttrNumber)
+			if (drop)
 			{
-				drop_declaration(rel, trigger, cascade);
+				drop_declaration(rel, trigger, drop->behavior);
 				break;			/* the trigger list is stale now */
 			}
 			orm_check_soft_delete_trigger(rel, trigger, &marker);

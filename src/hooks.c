@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/plancat.h"
@@ -24,6 +25,7 @@
 #include "status.h"
 
 static planner_hook_type prev_planner = NULL;
+static ExecutorStart_hook_type prev_executor_start = NULL;
 static get_relation_info_hook_type prev_get_relation_info = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
@@ -47,7 +49,7 @@ plan_statement(Query *parse, const char *query_string, int cursor_options,
 {
 	OrmFilter	outer = orm_filter;
 	PlannedStmt *result;
-	OrmPlan		plan;
+	OrmPlan		plan = {0};
 
 	orm_plan_prepare(&plan, parse, query_string, params);
 	if (plan.filter)
@@ -82,6 +84,17 @@ complete_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo 
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relid, inhparent, rel);
 	orm_filter_relation(root, rel);
+}
+
+/* Complete what the executor has set up, once all extensions have. */
+static void
+start_executor(QueryDesc * query_desc, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(query_desc, eflags);
+	else
+		standard_ExecutorStart(query_desc, eflags);
+	orm_return_old_rows(query_desc);
 }
 
 /* The ProcessUtility functions behind us. */
@@ -178,6 +191,8 @@ orm_hooks_init(void)
 	planner_hook = plan_statement;
 	prev_get_relation_info = get_relation_info_hook;
 	get_relation_info_hook = complete_relation_info;
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = start_executor;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 

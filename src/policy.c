@@ -155,9 +155,10 @@ hint_declaration(Relation rel, const Trigger *trigger)
 {
 	const char *table = orm_relation_name(rel);
 	const char *name = quote_identifier(trigger->tgname);
+	const char *column = trigger->tgnargs > 0 ? trigger->tgargs[0] : "deleted_at";
 
-	return errhint("DROP TRIGGER %s ON %s; CREATE TRIGGER %s BEFORE DELETE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');",
-				   name, table, name, table);
+	return errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s BEFORE DELETE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete(%s);",
+				   name, table, name, table, quote_literal_cstr(column));
 }
 
 /* Complain of a declaration on the wrong relation or for the wrong event. */
@@ -170,7 +171,7 @@ check_trigger_event(Relation rel, const Trigger *trigger)
 				 errmsg("\"%s\" cannot be under soft delete",
 						RelationGetRelationName(rel)),
 				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
-				 errhint("Drop the trigger and create it on the table that holds the rows: DROP TRIGGER %s ON %s;",
+				 errhint("Create the trigger on the table that holds the rows; DROP TRIGGER IF EXISTS %s ON %s;",
 						 quote_identifier(trigger->tgname),
 						 orm_relation_name(rel))));
 

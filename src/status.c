@@ -16,6 +16,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_db_role_setting.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
@@ -99,18 +100,18 @@ orm_check_versions(void)
 
 /*
  * CREATE TRIGGER with a function of ours where the extension is not created:
- * say what is missing.  Error: 3F000, as the server would raise.
+ * say what is missing.  Error: 42883.
  */
 void
 orm_check_trigger_function(const CreateTrigStmt *stmt)
 {
 	if (list_length(stmt->funcname) != 2 ||
 		strcmp(strVal(linitial(stmt->funcname)), ORM_SCHEMA) != 0 ||
-		orm_schema_exists())
+		installed_version() != NULL)
 		return;
 	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_SCHEMA),
-			 errmsg("schema \"%s\" does not exist", ORM_SCHEMA),
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("function %s() does not exist", NameListToString(stmt->funcname)),
 			 errdetail("The library orm_ext is loaded, but the extension is not created in this database."),
 			 errhint("CREATE EXTENSION orm_ext;")));
 }
@@ -121,7 +122,7 @@ orm_check_setting(const VariableSetStmt *stmt)
 {
 	if (stmt->name == NULL || stmt->kind != VAR_SET_VALUE ||
 		strncmp(stmt->name, "orm_ext.", strlen("orm_ext.")) != 0 ||
-		orm_schema_exists())
+		installed_version() != NULL)
 		return;
 	ereport(WARNING,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

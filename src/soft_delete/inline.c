@@ -12,11 +12,36 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "utils/syscache.h"
 
 #include "soft_delete.h"
 #include "util/names.h"
+
+/* Is this a call of one set-returning SQL function?  Nothing else is inlined. */
+static bool
+is_sql_function(RangeTblEntry *rte)
+{
+	FuncExpr   *call;
+	HeapTuple	tuple;
+	bool		is_sql;
+
+	if (rte->funcordinality || list_length(rte->functions) != 1)
+		return false;
+	call = (FuncExpr *) linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+	if (!IsA(call, FuncExpr) || !call->funcretset)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is_sql = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
+	ReleaseSysCache(tuple);
+	return is_sql;
+}
 
 /*
  * Turn a function's range table entry into a sub-select, if the function can
@@ -28,8 +53,8 @@ orm_inline_function(RangeTblEntry *rte, PlannerInfo *root)
 {
 	Query	   *body;
 
-	if (!orm_schema_exists())
-		return false;			/* nothing to look for in this database */
+	if (!is_sql_function(rte) || !orm_schema_exists())
+		return false;
 
 	rte->functions = (List *) eval_const_expressions(root, (Node *) rte->functions);
 	body = inline_set_returning_function(root, rte);

@@ -113,7 +113,7 @@ prepare_query(Query *query, PrepareContext *context)
 }
 
 /*
- * Prepare a statement for the planner.  On return plan->filter tells whether
+ * Prepare a statement for the planner; "plan" comes zeroed.  On return plan->filter tells whether
  * its relations have to be filtered while it is planned.
  */
 void
@@ -123,7 +123,6 @@ orm_plan_prepare(OrmPlan *plan, Query *parse, const char *query_string,
 	PrepareContext context = {plan, params, NULL};
 	CmdType		command = parse->commandType;
 
-	memset(plan, 0, sizeof(*plan));
 	plan->rows = orm_visible_rows();
 
 	if (command == CMD_UTILITY || orm_is_referential_query(query_string))

@@ -6,7 +6,7 @@
  * A DELETE returns the row that it removes; the UPDATE that it became would
  * return the marked one.  Since 18 an UPDATE can return the old row.  Before,
  * the marker is replaced by the value that it has in a live row, and generated
- * columns are computed from that; what a BEFORE UPDATE trigger changed shows.
+ * columns are computed from that; old_row.c sees to tables with triggers.
  *
  *-------------------------------------------------------------------------
  */

@@ -15,6 +15,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_index.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -24,12 +25,29 @@
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
 #include "compat.h"
 #include "soft_delete.h"
 #include "util/names.h"
+
+/* Does an expression name a column of a relation, in sub-selects too? */
+static bool
+names_column(Node *node, Index varno, AttrNumber attno)
+{
+	ListCell   *lc;
+
+	foreach(lc, pull_vars_of_level(node, 0))
+	{
+		Var		   *var = lfirst(lc);
+
+		if (IsA(var, Var) && var->varno == varno && var->varattno == attno)
+			return true;
+	}
+	return false;
+}
 
 /* The planner's view of conditions: constants folded, top-level ANDs apart. */
 static List *
@@ -67,8 +85,11 @@ simplified_clauses(List *conditions)
 static bool
 conditions_prove_deleted(List *conditions, const OrmMarker *marker, Index varno)
 {
-	Expr	   *deleted = orm_deleted_condition(marker, varno);
+	Expr	   *deleted;
 
+	if (!names_column((Node *) conditions, varno, marker->attno))
+		return false;
+	deleted = orm_deleted_condition(marker, varno);
 	return predicate_implied_by(list_make1(deleted),
 								simplified_clauses(conditions), false);
 }
@@ -79,12 +100,15 @@ deletion_entry(Query *query, const OrmMarker *marker)
 {
 	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
 	Expr	   *value = orm_deletion_value(marker);
+	TargetEntry *tle;
 
 	if (IsA(value, SubLink))
 		query->hasSubLinks = true;
 	orm_add_updated_column(query, rte, marker->attno);
-	return makeTargetEntry(value, marker->attno,
-						   get_attname(rte->relid, marker->attno, false), false);
+	tle = makeTargetEntry(value, marker->attno,
+						  get_attname(rte->relid, marker->attno, false), false);
+	orm_set_soft_delete_entry(tle, rte->relid);
+	return tle;
 }
 
 /*
@@ -109,6 +133,28 @@ check_children_of_unmanaged(RangeTblEntry *rte)
 					 quote_literal_cstr(orm_relid_name(rte->relid)))));
 }
 
+/*
+ * A row that is marked may have to leave its partition, which an UPDATE of the
+ * partition itself cannot do.
+ */
+static void
+check_partition_by_marker(RangeTblEntry *rte, const OrmMarker *marker)
+{
+	Relation	rel = table_open(rte->relid, NoLock);
+	List	   *bounds = RelationGetPartitionQual(rel);
+
+	if (names_column((Node *) bounds, 1, marker->attno) &&
+		!predicate_refuted_by(list_make1(orm_live_condition(marker, 1)), bounds, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot delete from partition \"%s\" directly",
+						RelationGetRelationName(rel)),
+				 errdetail("Its table is partitioned by the marker of soft delete, so that a deleted row moves to another partition."),
+				 errhint("DELETE FROM %s with the same conditions.",
+						 orm_relid_name(get_partition_parent(rte->relid, false)))));
+	table_close(rel, NoLock);
+}
+
 /* Turn a DELETE into an UPDATE of the marker. */
 static void
 rewrite_delete(Query *query)
@@ -128,6 +174,7 @@ rewrite_delete(Query *query)
 								 &marker, target))
 		return;
 
+	check_partition_by_marker(rte, &marker);
 	if (query->returningList != NIL)
 		orm_rewrite_delete_returning(query, &marker);
 	query->commandType = CMD_UPDATE;
@@ -287,6 +334,7 @@ rewrite_merge(Query *query)
 	actions = rewrite_merge_actions(query, &marker);
 	if (!actions.has_soft_delete)
 		return;
+	check_partition_by_marker(rte, &marker);
 	rewrite_merge_checks(query, &actions, &marker);
 
 	/*
@@ -296,16 +344,6 @@ rewrite_merge(Query *query)
 	if (query->returningList != NIL && !actions.update_assigns_marker &&
 		!orm_is_mentioned(rte, marker.attno))
 		orm_rewrite_merge_returning(query, &marker);
-}
-
-/* Does an expression name a column of a relation? */
-static bool
-names_column(Node *node, Index varno, AttrNumber attno)
-{
-	Bitmapset  *columns = NULL;
-
-	pull_varattnos(node, varno, &columns);
-	return bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, columns);
 }
 
 /* The columns that ON CONFLICT (...) names; expressions are left out. */

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "executor/execdesc.h"
 #include "guc.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
@@ -63,6 +64,10 @@ extern void orm_rewrite_query(Query *query);
 /* returning.c: RETURNING shows the row as it was */
 extern void orm_rewrite_delete_returning(Query *query, const OrmMarker *marker);
 extern void orm_rewrite_merge_returning(Query *query, const OrmMarker *marker);
+
+/* old_row.c: ... whatever triggers make of it */
+extern void orm_set_soft_delete_entry(TargetEntry *tle, Oid relid);
+extern void orm_return_old_rows(QueryDesc * query_desc);
 
 /* stamp.c: one value for all rows that a statement deletes */
 extern TimestampTz orm_next_deletion_stamp(void);
