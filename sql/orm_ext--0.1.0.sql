@@ -53,7 +53,7 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'orm_deletion_stamp';
 
 COMMENT ON FUNCTION orm_ext.deletion_stamp() IS
-'The clock, at least one microsecond after the last value of this session. A soft DELETE gives it to all of its rows. No errors.';
+'The clock when the statement first asks, at least one microsecond after the value of any statement before. A soft DELETE gives it to all of its rows. No errors.';
 
 CREATE FUNCTION orm_ext.deletion_stamp_micros() RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL RESTRICTED
@@ -70,6 +70,15 @@ COMMENT ON FUNCTION orm_ext.conflicting_row_is_live(boolean, regclass) IS
 'Condition that orm_ext adds to ON CONFLICT DO UPDATE where the key is unique over deleted rows too.
 Arguments: whether the row in the way is live; the unique index. True for a live row.
 Errors: 23505 the row in the way is deleted.';
+
+CREATE FUNCTION orm_ext.check_row_policy(passes boolean, rel regclass, policy text) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_check_row_policy';
+
+COMMENT ON FUNCTION orm_ext.check_row_policy(boolean, regclass, text) IS
+'Condition that orm_ext adds to the actions of MERGE on a table with row-level security.
+Arguments: whether the row passes the policy; the table; name of the policy, null for several. True where it passes.
+Errors: 42501 it does not.';
 
 -- ---------------------------------------------------------------------------
 -- Soft delete: for migrations

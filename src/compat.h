@@ -19,6 +19,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
 #include "parser/parse_relation.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
 
@@ -51,6 +52,43 @@ orm_add_updated_column(Query *query, RangeTblEntry *rte, AttrNumber attno)
 	rte->updatedCols = bms_add_member(rte->updatedCols, member);
 #endif
 }
+
+/*
+ * Let an entry that nothing refers to ask for the UPDATE privilege on the
+ * columns that a statement assigns as it was written, in place of the target's
+ * own entry, whose set of updated columns is about to grow.
+ */
+static inline void
+orm_keep_update_permission(Query *query, RangeTblEntry *target)
+{
+	RangeTblEntry *rte = copyObject(target);
+
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *perminfo = getRTEPermissionInfo(query->rteperminfos, target);
+	RTEPermissionInfo *copy = copyObject(perminfo);
+
+	if ((perminfo->requiredPerms & ACL_UPDATE) == 0)
+		return;
+	perminfo->requiredPerms &= ~ACL_UPDATE;
+	query->rteperminfos = lappend(query->rteperminfos, copy);
+	rte->perminfoindex = list_length(query->rteperminfos);
+#else
+	if ((target->requiredPerms & ACL_UPDATE) == 0)
+		return;
+	target->requiredPerms &= ~ACL_UPDATE;
+#endif
+	rte->inh = false;
+	rte->inFromCl = false;
+	rte->securityQuals = NIL;
+	query->rtable = lappend(query->rtable, rte);
+}
+
+/* Number of the transaction in this session (17: PGPROC.vxid). */
+#if PG_VERSION_NUM >= 170000
+#define orm_local_transaction_id() (MyProc->vxid.lxid)
+#else
+#define orm_local_transaction_id() (MyProc->lxid)
+#endif
 
 /*
  * MERGE keeps its ON condition apart from the join tree (17: commit

@@ -53,6 +53,91 @@ declarations(Relation rel)
 	return found;
 }
 
+/* The same by name, NULL if there is none. */
+static const Trigger *
+find_declaration(List *declarations, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, declarations)
+	{
+		const Trigger *trigger = lfirst(lc);
+
+		if (strcmp(trigger->tgname, name) == 0)
+			return trigger;
+	}
+	return NULL;
+}
+
+/* A table and all that inherit from it; nothing where it is no table. */
+static List *
+table_and_children(RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+
+	return OidIsValid(relid) ? find_all_inheritors(relid, NoLock, NULL) : NIL;
+}
+
+/*
+ * A table is declared once.  A partition may have a declaration of its own
+ * beside that of its parent while both name the same column.  "created" is the
+ * name of a trigger that was created just now.
+ *
+ * Error: 42710.
+ */
+static void
+check_declared_once(Relation rel, const char *created)
+{
+	const Trigger *first = NULL;
+	const Trigger *victim;
+	ListCell   *lc;
+
+	foreach(lc, declarations(rel))
+	{
+		const Trigger *trigger = lfirst(lc);
+
+		if (first == NULL)
+		{
+			first = trigger;
+			continue;
+		}
+		if (first->tgisclone != trigger->tgisclone &&
+			first->tgnargs == 1 && trigger->tgnargs == 1 &&
+			strcmp(first->tgargs[0], trigger->tgargs[0]) == 0)
+			continue;
+
+		/* the older one of the table's own has to go */
+		victim = trigger->tgisclone || strcmp(trigger->tgname, created) == 0 ?
+			first : trigger;
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("table \"%s\" is under soft delete already",
+						RelationGetRelationName(rel)),
+				 errdetail("Triggers \"%s\" and \"%s\" both declare it.",
+						   first->tgname, trigger->tgname),
+				 errhint("DROP TRIGGER %s ON %s;",
+						 quote_identifier(victim->tgname),
+						 orm_relation_name(rel))));
+	}
+}
+
+/* Do so for a table and its children. */
+static void
+check_tree_declared_once(RangeVar *name, const char *created)
+{
+	ListCell   *lc;
+
+	foreach(lc, table_and_children(name))
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+
+		if (!RelationIsValid(rel))
+			continue;
+		check_declared_once(rel, created);
+		RelationClose(rel);
+	}
+}
+
 /*
  * CREATE TRIGGER: check a new declaration.
  *
@@ -63,36 +148,16 @@ static void
 check_new_trigger(const CreateTrigStmt *stmt)
 {
 	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
-	Relation	rel;
-	ListCell   *lc;
-	const Trigger *created = NULL;
-	const Trigger *other = NULL;
+	Relation	rel = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
+	const Trigger *created;
 	OrmMarker	marker;
 
-	rel = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
 	if (!RelationIsValid(rel))
 		return;
-
-	foreach(lc, declarations(rel))
-	{
-		const Trigger *trigger = lfirst(lc);
-
-		if (strcmp(trigger->tgname, stmt->trigname) == 0)
-			created = trigger;
-		else
-			other = trigger;
-	}
+	created = find_declaration(declarations(rel), stmt->trigname);
 	if (created)
 	{
-		if (other)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("table \"%s\" is under soft delete already",
-							RelationGetRelationName(rel)),
-					 errdetail("Trigger \"%s\" declares it.", other->tgname),
-					 errhint("DROP TRIGGER %s ON %s;",
-							 quote_identifier(other->tgname),
-							 orm_relation_name(rel))));
+		check_tree_declared_once(stmt->relation, stmt->trigname);
 		orm_check_soft_delete_trigger(rel, created, &marker);
 		orm_warn_unless_preloaded(RelationGetRelationName(rel));
 	}
@@ -155,15 +220,6 @@ rename_argument(Oid relid, Oid trigger, const char *oldname, const char *newname
 	}
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
-}
-
-/* A table and all that inherit from it; nothing where it is no table. */
-static List *
-table_and_children(RangeVar *name)
-{
-	Oid			relid = RangeVarGetRelid(name, NoLock, true);
-
-	return OidIsValid(relid) ? find_all_inheritors(relid, NoLock, NULL) : NIL;
 }
 
 /* ALTER TABLE ... RENAME COLUMN: have the declarations follow. */
@@ -276,6 +332,21 @@ drop_declaration(Relation rel, const Trigger *trigger, DropBehavior behavior)
 	performDeletion(&address, DROP_RESTRICT, 0);
 }
 
+/* ALTER TABLE ... ATTACH PARTITION: do the declarations agree? */
+static void
+check_attached_partitions(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AttachPartition)
+			check_tree_declared_once(castNode(PartitionCmd, cmd->def)->name, "");
+	}
+}
+
 /* ALTER TABLE: are the declarations still sound? */
 static void
 check_altered_table(const AlterTableStmt *stmt)
@@ -283,6 +354,7 @@ check_altered_table(const AlterTableStmt *stmt)
 	ListCell   *lc;
 	ListCell   *lc2;
 
+	check_attached_partitions(stmt);
 	if (stmt->objtype != OBJECT_TABLE || !changes_columns(stmt))
 		return;
 	foreach(lc, table_and_children(stmt->relation))

@@ -80,6 +80,7 @@ typedef struct TableState
 	const char *name;			/* qualified and quoted */
 	char	   *trigger;		/* the declaration, NULL if there is none */
 	char	   *column;			/* that it names */
+	bool		cloned;			/* does it come from the table's parent? */
 	bool		has_column;		/* is there a column of the wanted name? */
 } TableState;
 
@@ -95,11 +96,12 @@ read_table(Oid relid, const char *column)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if (!orm_is_soft_delete_trigger(trigger))
+		if (!orm_is_soft_delete_trigger(trigger) ||
+			(trigger->tgisclone && state.trigger))
 			continue;
 		state.trigger = pstrdup(trigger->tgname);
 		state.column = trigger->tgnargs > 0 ? pstrdup(trigger->tgargs[0]) : "";
-		break;
+		state.cloned = trigger->tgisclone;
 	}
 	state.has_column = column != NULL &&
 		orm_find_column(RelationGetDescr(rel), column) != InvalidAttrNumber;
@@ -122,6 +124,44 @@ marker_constraint(Oid type)
 	}
 }
 
+/* A table that is under soft delete by another column cannot be enabled. */
+static void
+check_column(Oid relid, const TableState *table, const char *column)
+{
+	if (table->trigger && strcmp(table->column, column) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("table \"%s\" is under soft delete already",
+						get_rel_name(relid)),
+				 errdetail("Trigger \"%s\" names column \"%s\".",
+						   table->trigger, table->column),
+				 errhint("SELECT orm_ext.disable_soft_delete(%s);",
+						 quote_literal_cstr(table->name))));
+}
+
+/*
+ * Have the partitions of a table give way to the declaration that they are to
+ * get from it.
+ */
+static void
+drop_declarations_of_partitions(Oid relid, const char *column)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	{
+		TableState	partition;
+
+		if (lfirst_oid(lc) == relid || !get_rel_relispartition(lfirst_oid(lc)))
+			continue;
+		partition = read_table(lfirst_oid(lc), column);
+		check_column(lfirst_oid(lc), &partition, column);
+		if (partition.trigger && !partition.cloned)
+			orm_run_ddl("DROP TRIGGER %s ON %s",
+						quote_identifier(partition.trigger), partition.name);
+	}
+}
+
 /* Put one table under soft delete by the given column. */
 static void
 enable_on_table(Oid relid, const char *column, Oid type, OrmUniqueKeys unique_keys)
@@ -129,24 +169,18 @@ enable_on_table(Oid relid, const char *column, Oid type, OrmUniqueKeys unique_ke
 	TableState	table = read_table(relid, column);
 	OrmMarker	marker;
 
-	if (table.trigger && strcmp(table.column, column) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("table \"%s\" is under soft delete already",
-						get_rel_name(relid)),
-				 errdetail("Trigger \"%s\" names column \"%s\".",
-						   table.trigger, table.column),
-				 errhint("SELECT orm_ext.disable_soft_delete(%s);",
-						 quote_literal_cstr(table.name))));
-
+	check_column(relid, &table, column);
 	if (!table.has_column)
 		orm_run_ddl("ALTER TABLE %s ADD COLUMN %s %s%s", table.name,
 					quote_identifier(column), format_type_be(type),
 					marker_constraint(type));
 	if (!table.trigger)
+	{
+		drop_declarations_of_partitions(relid, column);
 		orm_run_ddl("CREATE TRIGGER " DECLARATION_NAME " BEFORE DELETE ON %s "
 					"FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete(%s)",
 					table.name, quote_literal_cstr(column));
+	}
 
 	if (orm_soft_delete_declared(relid, &marker))
 		orm_convert_unique_keys(relid, &marker, unique_keys);

@@ -34,6 +34,14 @@ orm_set_soft_delete_entry(TargetEntry *tle, Oid relid)
 	tle->resorigcol = tle->resno;
 }
 
+/* Is this the target list of a soft DELETE? */
+bool
+orm_is_soft_delete_list(List *targetlist)
+{
+	return targetlist != NIL &&
+		OidIsValid(linitial_node(TargetEntry, targetlist)->resorigtbl);
+}
+
 #ifdef ORM_HAVE_RETURNING_OLD
 
 /* 18 and later: the query says it all. */
@@ -48,10 +56,8 @@ orm_return_old_rows(QueryDesc * query_desc)
 static bool
 is_soft_delete(ModifyTable * node)
 {
-	List	   *targetlist = outerPlan(node)->targetlist;
-
-	return node->operation == CMD_UPDATE && targetlist != NIL &&
-		OidIsValid(linitial_node(TargetEntry, targetlist)->resorigtbl);
+	return node->operation == CMD_UPDATE &&
+		orm_is_soft_delete_list(outerPlan(node)->targetlist);
 }
 
 /* Have references to a relation read the inner tuple. */

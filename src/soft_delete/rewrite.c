@@ -16,7 +16,9 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/partition.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -204,13 +206,11 @@ assigns_marker(List *targetlist, const OrmMarker *marker)
 	return false;
 }
 
-/* The actions that a MERGE had, and what became of its deletes. */
+/* What there is among the actions of a MERGE. */
 typedef struct MergeActions
 {
-	bool		has_delete;		/* real ones */
-	bool		has_soft_delete;	/* now updates */
-	bool		has_update;		/* written as such */
-	bool		update_assigns_marker;
+	bool		has_soft_delete;	/* a DELETE that is an UPDATE now */
+	bool		update_assigns_marker;	/* an UPDATE that was written so */
 } MergeActions;
 
 /* Conditions that a target row meets when an action is taken on it. */
@@ -235,21 +235,14 @@ rewrite_merge_actions(Query *query, const OrmMarker *marker)
 	{
 		MergeAction *action = lfirst_node(MergeAction, lc);
 
-		if (action->commandType == CMD_UPDATE)
-		{
-			actions.has_update = true;
-			if (assigns_marker(action->targetList, marker))
-				actions.update_assigns_marker = true;
-		}
-		if (action->commandType != CMD_DELETE)
-			continue;
-		if (orm_delete_mode == ORM_DELETE_MODE_HARD ||
+		if (action->commandType == CMD_UPDATE &&
+			assigns_marker(action->targetList, marker))
+			actions.update_assigns_marker = true;
+		if (action->commandType != CMD_DELETE ||
+			orm_delete_mode == ORM_DELETE_MODE_HARD ||
 			conditions_prove_deleted(action_conditions(query, action),
 									 marker, query->resultRelation))
-		{
-			actions.has_delete = true;
 			continue;
-		}
 
 		actions.has_soft_delete = true;
 		action->commandType = CMD_UPDATE;
@@ -262,8 +255,49 @@ rewrite_merge_actions(Query *query, const OrmMarker *marker)
 }
 
 /*
- * Checks of row-level security and of views are attached to the table, not to
- * an action: see to it that a former DELETE is checked as a DELETE.
+ * orm_ext.check_row_policy(passes, table, policy): the condition of an action
+ * that may be taken on rows which pass a policy; it raises 42501 on others.
+ */
+static Node *
+policy_condition(Query *query, const WithCheckOption *check)
+{
+	Oid			argtypes[] = {BOOLOID, REGCLASSOID, TEXTOID};
+	Oid			relid = rt_fetch(query->resultRelation, query->rtable)->relid;
+	Node	   *passes = copyObject(check->qual);
+	Const	   *table = makeConst(REGCLASSOID, -1, InvalidOid, sizeof(Oid),
+								  ObjectIdGetDatum(relid), false, true);
+	Const	   *policy = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+								   check->polname ? CStringGetTextDatum(check->polname) : (Datum) 0,
+								   check->polname == NULL, false);
+
+	return (Node *) makeFuncExpr(orm_function("check_row_policy", 3, argtypes),
+								 BOOLOID, list_make3(passes, table, policy),
+								 InvalidOid, DEFAULT_COLLATION_OID,
+								 COERCE_EXPLICIT_CALL);
+}
+
+/* Have the actions of one kind check a policy themselves. */
+static void
+move_policy_to_actions(Query *query, const WithCheckOption *check, bool soft_deletes)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->mergeActionList)
+	{
+		MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (action->commandType == CMD_UPDATE &&
+			orm_is_soft_delete_list(action->targetList) == soft_deletes)
+			action->qual = make_and_qual(action->qual, policy_condition(query, check));
+	}
+}
+
+/*
+ * Checks of row-level security and of views are attached to the table, and the
+ * executor takes its pick by the kind of action, which is UPDATE for a former
+ * DELETE.  So the actions check the policies on the rows that they find
+ * themselves, and the checks of new rows let marked ones pass: those are no
+ * new rows to the user.
  */
 static void
 rewrite_merge_checks(Query *query, const MergeActions *actions,
@@ -278,36 +312,31 @@ rewrite_merge_checks(Query *query, const MergeActions *actions,
 
 		switch (check->kind)
 		{
-			case WCO_RLS_UPDATE_CHECK:
 			case WCO_RLS_MERGE_UPDATE_CHECK:
-				if (actions->has_update)
+				move_policy_to_actions(query, check, false);
+				continue;
+			case WCO_RLS_MERGE_DELETE_CHECK:
+				move_policy_to_actions(query, check, true);
+				break;
+			case WCO_RLS_UPDATE_CHECK:
+			case WCO_VIEW_CHECK:
+				if (actions->update_assigns_marker)
 					ereport(ERROR,
 							(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							 errmsg("cannot run MERGE with both UPDATE and DELETE on table \"%s\"",
+							 errmsg("cannot run MERGE with both DELETE and UPDATE of the marker on table \"%s\"",
 									check->relname),
-							 errdetail("The table is under soft delete and has row-level security; the policies for UPDATE cannot be kept apart from those for DELETE."),
+							 errdetail("New rows are subject to row-level security or a view's check option, and rows that the UPDATE marks cannot be told from deleted ones."),
 							 errhint("Use one MERGE for the updates and one for the deletes.")));
-				break;
-			case WCO_RLS_MERGE_DELETE_CHECK:
-				if (actions->has_delete)
-					checks = lappend(checks, copyObject(check));
-				check->kind = WCO_RLS_MERGE_UPDATE_CHECK;
-				checks = lappend(checks, check);
-				break;
-			case WCO_VIEW_CHECK:
-				/* a view's CHECK OPTION has no say in a DELETE */
-				if (!actions->update_assigns_marker)
-					check->qual = (Node *)
-						makeBoolExpr(OR_EXPR,
-									 list_make2(orm_deleted_condition(marker, query->resultRelation),
-												check->qual),
-									 -1);
-				checks = lappend(checks, check);
+				check->qual = (Node *)
+					makeBoolExpr(OR_EXPR,
+								 list_make2(orm_deleted_condition(marker, query->resultRelation),
+											check->qual),
+								 -1);
 				break;
 			default:
-				checks = lappend(checks, check);
 				break;
 		}
+		checks = lappend(checks, check);
 	}
 	query->withCheckOptions = checks;
 }
@@ -331,6 +360,7 @@ rewrite_merge(Query *query)
 		return;
 	}
 
+	orm_keep_update_permission(query, rte);
 	actions = rewrite_merge_actions(query, &marker);
 	if (!actions.has_soft_delete)
 		return;

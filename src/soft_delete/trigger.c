@@ -26,6 +26,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -45,51 +46,69 @@ orm_note_library_load(void)
 		loading_statement = GetCurrentStatementStartTimestamp();
 }
 
-/* Was the statement at hand planned before the library was loaded? */
+/*
+ * May the statement at hand have been planned before the library was loaded?
+ * That is so in portals that are older, of which the extended protocol can
+ * keep several.  The statement that loads the library is one of them.
+ */
 static bool
 planned_without_us(void)
 {
 	return loading_statement != 0 &&
-		loading_statement == GetCurrentStatementStartTimestamp();
+		(ActivePortal == NULL ||
+		 ActivePortal->creation_time <= loading_statement);
 }
 
-/* The same stamp for all rows that the statement at hand deletes. */
-static TimestampTz
-fallback_stamp(void)
+/*
+ * The command that fires the trigger, as far as the portal can tell: a
+ * statement that changes this very table itself, not through WITH, a function
+ * or another trigger.
+ */
+static CmdType
+command_of_portal(Relation rel)
 {
-	static TimestampTz statement = 0;
-	static TimestampTz stamp = 0;
+	PlannedStmt *stmt;
+	ListCell   *lc;
 
-	if (statement != GetCurrentStatementStartTimestamp())
+	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 ||
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) != 1)
+		return CMD_UNKNOWN;
+	stmt = linitial_node(PlannedStmt, ActivePortal->stmts);
+
+	/* functions that are not built in stand in invalItems */
+	if (stmt->hasModifyingCTE || stmt->invalItems != NIL)
+		return CMD_UNKNOWN;
+	foreach(lc, stmt->resultRelations)
 	{
-		statement = GetCurrentStatementStartTimestamp();
-		stamp = orm_next_deletion_stamp();
+		if (rt_fetch(lfirst_int(lc), stmt->rtable)->relid == RelationGetRelid(rel))
+			return stmt->commandType;
 	}
-	return stamp;
+	return CMD_UNKNOWN;
 }
 
 /*
  * Is the row of a partition on its way to another one?  The trigger is not
  * told.  A statement that was planned with us would not get here to delete a
- * live row; of one that was not, its kind says it, unless it is nested in
- * another, where only a second try can tell.
+ * live row.  Of one that was not, its command says it; where that is not
+ * certain, only a second try can tell.
  */
 static bool
 row_is_moving(Relation rel)
 {
-	CmdType		command = CMD_UNKNOWN;
-
 	if (!rel->rd_rel->relispartition)
 		return false;
 	if (!planned_without_us())
 		return true;
 
-	if (ActivePortal && list_length(ActivePortal->stmts) == 1)
-		command = linitial_node(PlannedStmt, ActivePortal->stmts)->commandType;
-	if (command == CMD_UPDATE)
-		return true;
-	if (command == CMD_DELETE)
-		return false;
+	switch (command_of_portal(rel))
+	{
+		case CMD_UPDATE:
+			return true;
+		case CMD_DELETE:
+			return false;
+		default:
+			break;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("cannot tell whether a row of partition \"%s\" is deleted or moved",
@@ -113,7 +132,7 @@ mark_row(TriggerData *trigdata, const OrmMarker *marker)
 	command = psprintf("UPDATE ONLY %s SET %s = $1 WHERE ctid = $2",
 					   orm_relation_name(rel),
 					   quote_identifier(NameStr(att->attname)));
-	values[0] = orm_deletion_datum(marker, fallback_stamp());
+	values[0] = orm_deletion_datum(marker, orm_deletion_stamp_of_statement());
 	values[1] = PointerGetDatum(&trigdata->tg_trigtuple->t_self);
 
 	GetUserIdAndSecContext(&save_user, &save_context);

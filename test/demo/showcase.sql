@@ -3,10 +3,15 @@
 -- test/demo/play runs it; psql -f can as well.  A line "--- text" is a chapter, "-- text" is
 -- shown to the reader, and "-- @word" tells how the next statement is played:
 --     @quiet         not shown, nor its answer
---     @both          shown twice: as the application sees it, and with deleted rows
---     @answer-only   only the answer is shown
+--     @both          answered twice: as the application sees it, and with deleted rows
+--     @list          the answer is shown as plain lines
 --     @fails TEXT    the statement must fail, with TEXT in its message
 -- The text up to here is not shown.
+
+-- orm_ext keeps what is deleted, and no application can tell.
+--
+-- On the left stands what any client sees: an ORM, psql, a report.  On the right stands the answer
+-- to the same query with  SET orm_ext.deleted_rows = 'show';
 
 --- 1. A shop as any ORM's migration creates it
 
@@ -34,8 +39,7 @@ INSERT INTO users (name, email) VALUES
 
 -- @quiet
 INSERT INTO posts (user_id, title) VALUES
-    (1, 'Notes on the engine'), (1, 'A table of numbers'), (3, 'On goto'), (2, 'Can machines think?'),
-    (2, 'Morphogenesis');
+    (1, 'The engine'), (1, 'Numbers'), (3, 'On goto'), (2, 'Thinking'), (2, 'Patterns');
 
 -- @quiet
 INSERT INTO post_tags VALUES
@@ -60,9 +64,10 @@ CREATE EXTENSION orm_ext;
 
 SELECT orm_ext.preload();
 
--- Each call prints the SQL that it ran.
+-- This adds the column and a trigger that declares it, and prints the SQL that it ran.
 
-SELECT orm_ext.enable_soft_delete('users') AS "what it ran";
+-- @list
+SELECT orm_ext.enable_soft_delete('users');
 
 -- @quiet
 SELECT orm_ext.enable_soft_delete('posts');
@@ -79,6 +84,8 @@ ANALYZE;
 -- posts, orders and articles likewise.
 
 --- 3. The application deletes
+
+-- session.delete(user), user.destroy(), repository.remove(user): they all end in this.
 
 DELETE FROM users WHERE email = 'grace@example.org';
 
@@ -130,7 +137,7 @@ INSERT INTO users (name, email) VALUES ('Grace H.', 'grace@example.org')
 ON CONFLICT (email) DO UPDATE SET name = excluded.name RETURNING id, name;
 
 -- @both
-SELECT id, name, email, deleted_at::time(0) AS deleted FROM users WHERE name LIKE 'G%' ORDER BY id;
+SELECT id, email, deleted_at::time(0) AS deleted FROM users WHERE id >= 4 ORDER BY id;
 
 --- 6. Looking into the bin, and back out of it
 
@@ -161,8 +168,8 @@ SELECT id, item, deleted_at::time(0) AS deleted FROM orders ORDER BY id;
 
 --- 8. And the plan is the one you would have written
 
--- The condition is a plain "deleted_at IS NULL", so the partial index serves it.
+-- The condition is a plain "deleted_at IS NULL", so the partial unique index serves it.
 
 EXPLAIN (COSTS OFF) SELECT * FROM articles WHERE slug = 'article-20000';
 
-EXPLAIN (COSTS OFF) SELECT status FROM articles;
+EXPLAIN (COSTS OFF) DELETE FROM articles WHERE slug = 'article-20000';

@@ -10,8 +10,8 @@ TIMEOUT = '57014'
 LOST = 'connection lost'
 
 # Everything is compared as the server prints it.
-TEXT_OIDS = (16, 17, 20, 21, 23, 25, 26, 114, 700, 701, 1000, 1007, 1009, 1016, 1043, 1082, 1114, 1115, 1182, 1184, 1185,
-             1231, 1700, 2205, 2249, 2287, 3802, 3807)
+TEXT_OIDS = (16, 17, 20, 21, 23, 25, 26, 114, 700, 701, 1000, 1007, 1009, 1016, 1043, 1082, 1114, 1115, 1182,
+             1184, 1185, 1231, 1700, 2205, 2249, 2287, 3802, 3807)
 
 
 class Answer(namedtuple('Answer', 'tag columns rows sqlstate message')):

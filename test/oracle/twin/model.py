@@ -94,6 +94,7 @@ class Schema:
     actions: list = field(default_factory=list)     # functions that delete or update
     matviews: list = field(default_factory=list)
     contents: list = field(default_factory=list)    # tables whose rows are compared after a transaction
+    kept: list = field(default_factory=list)        # managed ones among them: no row ever leaves
     soft: list = field(default_factory=list)        # statements for the schema of managed tables
     twin: list = field(default_factory=list)        # statements for the twin
 

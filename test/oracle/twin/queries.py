@@ -8,6 +8,7 @@ from .values import constant, literal
 
 Block = namedtuple('Block', 'text columns lockable')
 
+APPENDED = (Column('id', 'int'), Column('grp', 'int'), Column('name', 'text'), Column('qty', 'int'))
 TOO_MANY = 4000     # rows of a join, roughly; a sub-query may run once for each
 SELECTIVE = {'id': 0.02, 'ref': 0.02, 'email': 0.02}
 JOINS = ('JOIN', 'JOIN', 'JOIN', 'LEFT JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN', 'CROSS JOIN')
@@ -117,30 +118,33 @@ class Queries:
 
     def append_source(self, alias, scope, depth):
         """UNION ALL of simple members, which the planner flattens into an append relation."""
-        names = [Column('id', 'int'), Column('grp', 'int'), Column('name', 'text'), Column('qty', 'int')]
         members = []
         for _ in range(self.rng.randint(2, 4)):
-            inner = self.alias()
-            if self.chance(0.15):
-                function = self.rng.choice([item for item in self.schema.functions if len(item.columns) > 3])
-                text, source, _ = f"{function.name}({', '.join('3' for _ in function.arguments)}) AS {inner}", Source(
-                    inner, function.columns), 0
-            elif self.chance(0.15) and depth > 0:
-                member = Scope([], scope.outer)
-                text, _ = self.joined(member, depth - 1, 2)
-                source = next((item for item in member.sources if all(
-                    any(column.name == name.name for column in item.columns) for name in names)), None)
-                if source is None:
-                    text, source, _ = self.table_source(inner, self.relation(lambda item: item.has('id', 'grp', 'name', 'qty')))
-            else:
-                text, source, _ = self.table_source(inner, self.relation(lambda item: item.has('id', 'grp', 'name', 'qty')))
+            text, source = self.member(scope, depth)
             where = ''
             if self.chance(0.3):
                 where = ' WHERE ' + self.expressions.condition(Scope([source], scope.outer), 0)
-            outputs = ', '.join(f'{source.alias}.{column.name}' for column in names)
+            outputs = ', '.join(f'{source.alias}.{column.name}' for column in APPENDED)
             members.append(f'SELECT {outputs} FROM {text}{where}')
         self.seen['from flattened union all'] += 1
-        return f"({' UNION ALL '.join(members)}) AS {alias}", Source(alias, names), 100
+        return f"({' UNION ALL '.join(members)}) AS {alias}", Source(alias, list(APPENDED)), 100
+
+    def member(self, scope, depth):
+        """FROM of one member, and the source that has the columns of APPENDED: a table, function or join."""
+        names = {column.name for column in APPENDED}
+        inner = self.alias()
+        if self.chance(0.15):
+            function = self.rng.choice([item for item in self.schema.functions if len(item.columns) > 3])
+            arguments = ', '.join('3' for _ in function.arguments)
+            return f'{function.name}({arguments}) AS {inner}', Source(inner, function.columns)
+        if self.chance(0.15) and depth > 0:
+            member = Scope([], scope.outer)
+            text, _ = self.joined(member, depth - 1, 2)
+            for source in member.sources:
+                if names <= {column.name for column in source.columns}:
+                    return text, source
+        text, source, _ = self.table_source(inner, self.relation(lambda item: item.has(*names)))
+        return text, source
 
     def joined(self, scope, depth, number):
         """A left-deep join, now and then with a nested right side; fills scope.sources."""
@@ -176,10 +180,10 @@ class Queries:
         if equality and any(f'.{name}' in equality for name in SELECTIVE):
             selectivity = 0.03
         if rows * right_rows * selectivity > TOO_MANY:
-            keys = [(name, column) for name, column in Scope(scope.sources).references('int') if column.name in SELECTIVE]
-            others = [name for name, column in Scope(added).references('int') if column.name in SELECTIVE]
+            keys, others = ([name for name, column in Scope(sources).references('int') if column.name in SELECTIVE]
+                            for sources in (scope.sources, added))
             if keys and others and kind != 'CROSS JOIN':
-                equality = f'{rng.choice(keys)[0]} = {rng.choice(others)}'
+                equality = f'{rng.choice(keys)} = {rng.choice(others)}'
                 selectivity = 0.02
             else:
                 kind, equality, selectivity = 'JOIN', f'{self.small(added)} AND {equality or "true"}', 0.05
@@ -303,10 +307,11 @@ class Queries:
             source = rng.choice(scope.sources)
             form = rng.choice((source.alias, f'to_jsonb({source.alias})', f'{source.alias}::text'))
             result.append((form, Column(f'c{len(result) + 1}', 'row')))
-        bases = [source for source in scope.sources if source.relation and source.relation.kind in ('table', 'partition')]
-        if whole and bases and self.chance(0.05):
+        tables = [source.alias for source in scope.sources
+                  if source.relation and source.relation.kind in ('table', 'partition')]
+        if whole and tables and self.chance(0.05):
             self.seen['tableoid'] += 1
-            result.append((f'{rng.choice(bases).alias}.tableoid::regclass::text', Column(f'c{len(result) + 1}', 'text')))
+            result.append((f'{rng.choice(tables)}.tableoid::regclass::text', Column(f'c{len(result) + 1}', 'text')))
         return result
 
     @staticmethod
@@ -406,8 +411,9 @@ class Queries:
             filtered = f' FILTER (WHERE {self.expressions.condition(scope, 0)})'
         if kind == 'bigint':
             source = rng.choice(scope.sources).alias
-            return rng.choice(('count(*)', f"count({value('int', scope, 1)})", f"count(DISTINCT {value('text', scope, 0)})",
-                               f"sum({value('int', scope, 1)})", f'count({source})')) + filtered
+            forms = ('count(*)', f'count({source})', f"count({value('int', scope, 1)})",
+                     f"count(DISTINCT {value('text', scope, 0)})", f"sum({value('int', scope, 1)})")
+            return rng.choice(forms) + filtered
         if kind == 'numeric':
             return f"(avg({value('int', scope, 0)}){filtered})::numeric(12,2)"
         if kind == 'bool':
@@ -471,7 +477,8 @@ class Queries:
         rng = self.rng
         self.seen['marker test outside'] += 1
         alias = self.alias()
-        relation = self.relation(lambda item: item.managed and item.kind in ('table', 'partition') or item.name == 'v_plain')
+        relation = self.relation(
+            lambda item: item.managed and item.kind in ('table', 'partition') or item.name == 'v_plain')
         marker = relation.marker
         barrier = rng.choice(('', '', ' OFFSET 0'))
         text = f'(SELECT * FROM {relation.name}{barrier}) AS {alias}'

@@ -10,6 +10,10 @@ Left out, because plain PostgreSQL legitimately differs there:
 - foreign keys between these tables (the server's own queries see every row);
 - reuse of a primary key: a deleted row keeps it, so the generators only take fresh ones;
 - user triggers on DELETE, which do not fire, and INSERT of a row whose marker is set;
+- DELETE from an unmanaged parent with managed children, DELETE from a single partition of a table
+  that is partitioned by its marker, MERGE with both UPDATE and DELETE under row-level security:
+  all are refused;
+- before 18, RETURNING tableoid of a table that is partitioned by its marker: the row's new home;
 - COPY table TO, which writes every row as pg_dump needs, and TRUNCATE, which is refused.
 """
 
@@ -129,7 +133,7 @@ class Builder:
 
     def counts(self, rows):
         """How many live and dead rows a table gets; now and then one of them is none."""
-        live = rows or self.rng.choice((0, 12, 25, 25, 40, 40))
+        live = rows or self.rng.choice((0, 12, 25, 25, 40, 40, 40, 40, 50, 50, 50))
         return live, int(live * self.rng.choice((0.3, 1, 2))) + self.rng.choice((0, 5))
 
     # Policies and keys
@@ -171,7 +175,8 @@ class Builder:
             candidates.append('USING gin (doc)')
         if marker:
             live = LIVE_TEST[marker.type].format(marker.name)
-            candidates += [f'(grp) WHERE {live}', f'(name, qty) WHERE {live}', f'({marker.name})', f'(ref, {marker.name})']
+            candidates += [f'(grp) WHERE {live}', f'(name, qty) WHERE {live}', f'({marker.name})',
+                           f'(ref, {marker.name})']
         for index in self.rng.sample(candidates, self.rng.randint(1, 4)):
             columns = index if index.startswith('USING') else f'USING btree {index}'
             self.schema.both(f'CREATE INDEX ON {name} {columns}')
@@ -184,6 +189,12 @@ class Builder:
             dead = DEAD_TEST[marker.type].format(marker.name)
             self.schema.soft.append(f'UPDATE {relation.name} SET poison = 0 WHERE {dead}')
 
+    def remember(self, relation):
+        """Lists a table among those whose rows are compared and counted."""
+        self.schema.contents.append(relation.name)
+        if relation.managed:
+            self.schema.kept.append(relation.name)
+
     # Tables
 
     def table(self, name, marker_type, key='id', unique=True, rows=0, extra=(), generated=None, enable=True):
@@ -194,7 +205,8 @@ class Builder:
         relation = Relation(name, columns, marker=marker, managed=bool(marker), key=key, weight=4 if marker else 2,
                             rows=max(rows, 40))
         self.schema.relations.append(relation)
-        self.schema.contents.append(name)
+        self.remember(relation)
+        self.next_id = 1
         self.create(name, columns, generated=generated)
         if key:
             self.schema.both(f'ALTER TABLE {name} ADD PRIMARY KEY (id)')
@@ -270,7 +282,8 @@ class Builder:
         if strategy in ('range', 'list'):
             relation.partition_key = key
         self.schema.relations.append(relation)
-        self.schema.contents.append(name)
+        self.remember(relation)
+        self.next_id = 1
         self.create(name, columns, f' PARTITION BY {method} ({key})')
         early = rng.random() < 0.5
         # A unique key of a partitioned table has to contain the partition key.
@@ -331,6 +344,9 @@ class Builder:
             name, columns, kind='partition', marker=parent.marker, managed=True, fixed=fixed, weight=1,
             partition_key=parent.partition_key if children else None,
             writes='iud' if key_values else 'ud')
+        if parent.name == 'p_mark' and not self.plain:
+            # A deleted row belongs to another partition, so that a DELETE has to name the whole table.
+            relation.writes, relation.merge = 'u', False
         self.schema.relations.append(relation)
         for child in children:
             self.partition(relation, *child)
@@ -339,9 +355,13 @@ class Builder:
         """Legacy inheritance; triggers are not inherited there, so any part may be managed."""
         rng = self.rng
         mode = rng.choice(('all', 'parent', 'child'))
+        self.next_id = 1
         columns = self.columns(marker_type)
         marker = next(column for column in columns if column.marker)
         parent = Relation(name, columns, marker=marker, managed=mode != 'child', inherited=True)
+        if mode == 'child' and not self.plain:
+            # Rows of the parent would really go and those of the child not: such a DELETE is refused.
+            parent.writes, parent.merge = 'iu', False
         own = list(columns)
         rng.shuffle(own)
         first = Relation(f'{name}_a', columns + [Column('more', 'text', 'name')], marker=marker, managed=mode == 'all')
@@ -364,9 +384,8 @@ class Builder:
                 # Named directly, an unmanaged child shows all its rows, as it has no policy.
                 relation.weight, relation.writes = 0, ''
             self.schema.relations.append(relation)
-        if mode == 'child':
-            parent.managed = False
         self.schema.contents.append(name)
+        self.schema.kept.append(second.name if mode == 'child' else name)
 
     # Roles
 

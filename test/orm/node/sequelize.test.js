@@ -60,8 +60,10 @@ async function open ({ host, port, user, database }, log) {
 }
 
 async function seed ({ User, Post, Tag, Order, OrderLine, Account, Article }) {
-  const [, ann, bob, , ghost] = await User.bulkCreate([
-    { email: 'ann.old@example.org', name: 'old ann', logins: 9 },
+  // ann had an account before, left, and came back under the same address.
+  await User.create({ email: 'ann@example.org', name: 'old ann', logins: 9 })
+  await User.destroy(named('old ann'))
+  const [ann, bob, , ghost] = await User.bulkCreate([
     { email: 'ann@example.org', name: 'ann', logins: 3 },
     { email: 'bob@example.org', name: 'bob', logins: 1 },
     { email: 'cyd@example.org', name: 'cyd', logins: 0 },
@@ -82,7 +84,7 @@ async function seed ({ User, Post, Tag, Order, OrderLine, Account, Article }) {
   await Post.destroy({ where: { title: ['draft', 'lost'] } })
   await Tag.destroy({ where: { name: 'old' } })
   await OrderLine.destroy({ where: { sku: 'lid' } })
-  await User.destroy({ where: { name: ['old ann', 'ghost'] } })
+  await User.destroy(named('ghost'))
 
   const [acme, zoo] = await Account.bulkCreate([
     { email: 'acme@example.org', plan: 'big' }, { email: 'zoo@example.org', plan: 'small' },
@@ -284,6 +286,13 @@ function models ({ twin, managedOnly }) {
     const [, result] = await sequelize.query("DELETE FROM tags WHERE name = 'misc'")
     const rows = await sequelize.query('SELECT id, name FROM tags ORDER BY id', { type: QueryTypes.SELECT })
     return [result.rowCount, result.command, rows]
+  })
+
+  twin('sync of tables that are there', { tags: 1 }, async ({ Tag, sequelize }) => {
+    await (await Tag.findOne(named('misc'))).setPosts([])
+    await Tag.destroy(named('misc'))
+    await sequelize.sync()
+    return Tag.count()
   })
 
   managedOnly('truncate is refused', {}, async ({ OrderLine }) => {

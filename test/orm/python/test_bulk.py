@@ -3,7 +3,8 @@
 from sqlalchemy import (delete, exists, func, literal, select, text, tuple_,
                         update)
 
-from models import AuditEntry, Order, OrderLine, Post, Tag, User, post_tags
+from models import (Article, AuditEntry, Order, OrderLine, Post, Tag, User,
+                    post_tags)
 from twin import TwinTestCase, twin
 
 
@@ -59,6 +60,14 @@ class BulkTest(TwinTestCase):
                 .returning(OrderLine.order_id)).all()
         self.assertEqual((len(rows), again), (2, []))
         return sorted(rows)
+
+    @twin(articles=3)
+    def test_delete_returning_the_marker(self, db):
+        """Where the model maps the marker, it is returned as it was."""
+        with db.engine.begin() as connection:
+            return sorted(connection.execute(
+                delete(Article.__table__)
+                .returning(*Article.__table__.c)).all())
 
     @twin(post_tags=2)
     def test_delete_in_subquery(self, db):

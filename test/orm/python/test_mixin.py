@@ -4,11 +4,14 @@ Its UPDATE marks, its conditions on deleted_at choose what it sees: mentioning
 the marker in WHERE puts the application in charge.
 """
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError, InvalidRequestError
+import warnings
 
-from models import Article
+from sqlalchemy import delete, event, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, SAWarning
+from sqlalchemy.orm import aliased, with_loader_criteria
+
+from models import Article, SoftDeleteMixin
 from twin import TwinTestCase, managed_only, sqlstate, twin
 
 
@@ -119,6 +122,78 @@ class MixinTest(TwinTestCase):
         self.assertEqual(session.query(Article.title).all(), [('Stale',)])
         session.rollback()
         self.assertEqual(session.query(Article).count(), 3)
+
+    @managed_only
+    def test_mention_counts_for_its_own_reference(self, db):
+        """A live row beside its deleted namesake, joined and in EXISTS."""
+        session = db.session()
+        gone = aliased(Article)
+        pairs = session.query(Article.title, gone.title).join(
+            gone, (gone.slug == Article.slug) & gone.deleted_at.isnot(None))
+        self.assertEqual(pairs.all(), [('Stale again', 'Stale')])
+        reborn = session.query(Article.title).filter(
+            select(gone.id).where(gone.slug == Article.slug,
+                                  gone.deleted_at.isnot(None)).exists())
+        self.assertEqual(reborn.all(), [('Stale again',)])
+
+    @managed_only(articles=1)
+    def test_filter_recipe(self, db):
+        """SQLAlchemy's own recipe: criteria added to every SELECT."""
+        session = db.session()
+
+        @event.listens_for(session, 'do_orm_execute')
+        def only_live(state):
+            if state.is_select and not state.execution_options.get(
+                    'include_deleted'):
+                state.statement = state.statement.options(
+                    with_loader_criteria(
+                        SoftDeleteMixin, lambda cls: cls.deleted_at.is_(None),
+                        include_aliases=True))
+
+        article(session).soft_delete()
+        session.flush()
+        self.assertEqual(session.query(Article).count(), 2)
+        # Without the criteria the statement says nothing of the marker, and
+        # the table shows what it shows everybody.
+        every = select(Article.slug).order_by(Article.slug)
+        options = {'include_deleted': True}
+        self.assertEqual(
+            session.execute(every, execution_options=options)
+            .scalars().all(), ['stale', 'world'])
+        session.connection().exec_driver_sql(
+            "SET LOCAL orm_ext.deleted_rows = 'show'")
+        self.assertEqual(
+            session.execute(every, execution_options=options)
+            .scalars().all(), ['hello', 'stale', 'stale', 'world'])
+        self.assertEqual(session.query(Article).count(), 2)
+        session.commit()
+
+    @managed_only
+    def test_delete_from_the_bin(self, db):
+        """Final only by a condition that proves the row is in there."""
+        session = db.session()
+        row = article(session)
+        row.soft_delete()
+        session.commit()
+
+        gone = session.execute(select(Article).where(
+            Article.slug == 'hello',
+            Article.deleted_at.isnot(None))).scalar_one()
+        # DELETE … WHERE id = …: such a row is not there, as after any DELETE.
+        session.delete(gone)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always', SAWarning)
+            session.commit()
+        self.assertEqual(len(caught), 1)
+        self.assertIn('hello', bin_of(session))
+
+        result = session.execute(
+            delete(Article).where(Article.slug == 'hello',
+                                  Article.deleted_at.isnot(None))
+            .execution_options(synchronize_session=False))
+        session.commit()
+        self.assertEqual(result.rowcount, 1)
+        self.assertEqual(bin_of(session), ['stale'])
 
     @managed_only(articles=2)
     def test_bulk_soft_delete(self, db):

@@ -231,8 +231,7 @@ class UnitOfWorkTest(TwinTestCase):
             User.posts).order_by(Post.id).all()
 
     @twin(tags=1, post_tags=1)
-    def test_delete_and_add_in_one_flush(self, db):
-        """SQLAlchemy inserts first; the unique name is free only after."""
+    def test_unique_name_deleted_and_added(self, db):
         session = db.session()
         tag = session.query(Tag).filter_by(name='misc').one()
         session.delete(tag)
@@ -243,6 +242,7 @@ class UnitOfWorkTest(TwinTestCase):
 
     @twin
     def test_insert_before_delete_in_one_flush(self, db):
+        """SQLAlchemy inserts first, while the name is still taken."""
         session = db.session()
         session.delete(article(session))
         session.add(Article(slug='hello', title='replacement'))

@@ -107,8 +107,14 @@ class Database:
             if self.managed:
                 connection.execute(
                     text("SET LOCAL orm_ext.delete_mode = 'hard'"))
-            connection.execute(text('TRUNCATE %s RESTART IDENTITY' % ', '.join(
-                table.name for table in Base.metadata.sorted_tables)))
+                connection.execute(
+                    text("SET LOCAL orm_ext.deleted_rows = 'show'"))
+            # A few rows each: much faster than TRUNCATE.
+            for table in reversed(Base.metadata.sorted_tables):
+                connection.execute(table.delete())
+                if 'id' in table.c and not table.c.id.foreign_keys:
+                    connection.execute(text(
+                        "SELECT setval('%s_id_seq', 1, false)" % table.name))
         with Session(self.engine, future=True) as session:
             seed(session)
             session.commit()
@@ -172,13 +178,16 @@ def seed(session):
         session.add_all(rows)
         session.flush()
 
-    # ann had an account before, and left; see the deletes below.
-    old_ann = User(email='ann.old@example.org', name='old ann')
+    # ann had an account before, left, and came back under the same address.
+    old_ann = User(email='ann@example.org', name='old ann')
+    add(old_ann)
+    session.delete(old_ann)
+    session.flush()
     ann = User(email='ann@example.org', name='ann', logins=3)
     bob = User(email='bob@example.org', name='bob', logins=1)
     cyd = User(email='cyd@example.org', name='cyd')
     ghost = User(email='ghost@example.org', name='ghost', logins=99)
-    add(old_ann, ann, bob, cyd, ghost)
+    add(ann, bob, cyd, ghost)
 
     sql, orm, misc, old_tag = (Tag(name='sql'), Tag(name='orm'),
                                Tag(name='misc'), Tag(name='old'))
@@ -224,7 +233,7 @@ def seed(session):
             delete(Photo).where(Photo.width == 1),
             delete(models.Media).where(models.Media.title == 'blurred'),
             delete(Article).where(Article.slug == 'stale'),
-            delete(User).where(User.name.in_(['old ann', 'ghost']))):
+            delete(User).where(User.name == 'ghost')):
         session.execute(
             doomed, execution_options={'synchronize_session': False})
     # The same link and the same slug again: unique among live rows.

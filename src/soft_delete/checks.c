@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * conflict.c
- *		An upsert that meets a deleted row.
+ * checks.c
+ *		SQL functions that rewrite.c adds to conditions.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,5 +68,33 @@ orm_conflicting_row_is_live(PG_FUNCTION_ARGS)
 			 errhint("To bring the row back, assign its marker as well: DO UPDATE SET ..., %s.",
 					 live_assignment(rel)),
 			 errtableconstraint(rel, RelationGetRelationName(index))));
+	PG_RETURN_NULL();			/* not reached */
+}
+
+PG_FUNCTION_INFO_V1(orm_check_row_policy);
+
+/*
+ * orm_ext.check_row_policy(passes boolean, rel regclass, policy text) → boolean
+ *
+ * Condition of an action of MERGE on a table under soft delete with row-level
+ * security.  True where the row passes; raises 42501 otherwise, in the words of
+ * the server (ExecWithCheckOptions()).  A null policy stands for several.
+ */
+Datum
+orm_check_row_policy(PG_FUNCTION_ARGS)
+{
+	const char *table = get_rel_name(PG_GETARG_OID(1));
+
+	if (!PG_ARGISNULL(0) && PG_GETARG_BOOL(0))
+		PG_RETURN_BOOL(true);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("target row violates row-level security policy (USING expression) for table \"%s\"",
+						table)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("target row violates row-level security policy \"%s\" (USING expression) for table \"%s\"",
+					text_to_cstring(PG_GETARG_TEXT_PP(2)), table)));
 	PG_RETURN_NULL();			/* not reached */
 }
