@@ -13,6 +13,7 @@
 
 #include "postgres.h"
 
+#include "access/tupdesc.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -83,6 +84,17 @@ orm_keep_update_permission(Query *query, RangeTblEntry *target)
 	query->rtable = lappend(query->rtable, rte);
 }
 
+/* A NOT NULL constraint can be NOT VALID (18: commit a379061a2). */
+static inline bool
+orm_column_is_not_null(TupleDesc desc, AttrNumber attno)
+{
+#if PG_VERSION_NUM >= 180000
+	return TupleDescCompactAttr(desc, attno - 1)->attnullability == ATTNULLABLE_VALID;
+#else
+	return TupleDescAttr(desc, attno - 1)->attnotnull;
+#endif
+}
+
 /* Number of the transaction in this session (17: PGPROC.vxid). */
 #if PG_VERSION_NUM >= 170000
 #define orm_local_transaction_id() (MyProc->vxid.lxid)
@@ -101,7 +113,7 @@ orm_keep_update_permission(Query *query, RangeTblEntry *target)
 #define ORM_HAVE_MERGE_RETURNING 1
 #else
 #define orm_merge_condition(query) ((Node *) NULL)
-#define orm_is_by_source(action) false
+#define orm_is_by_source(action) ((void) (action), false)
 #endif
 
 /* RETURNING can name the old and the new row (18: commit 80feb727c). */

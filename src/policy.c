@@ -42,6 +42,7 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "policy.h"
 #include "util/names.h"
 
@@ -241,7 +242,8 @@ check_marker_column(Relation rel, Form_pg_attribute att)
 						 orm_relation_name(rel)),
 				 errtablecol(rel, att->attnum)));
 
-	if (marker_is_not_null(kind) && !att->attnotnull)
+	if (marker_is_not_null(kind) &&
+		!orm_column_is_not_null(RelationGetDescr(rel), att->attnum))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("column \"%s\" of table \"%s\" must be NOT NULL to mark deleted rows",
@@ -330,7 +332,8 @@ read_marker(Relation rel, const Trigger *trigger, OrmMarker *marker)
 	marker->typmod = att->atttypmod;
 	return marker_kind_of_type(att->atttypid, &marker->kind) &&
 		!att->attgenerated &&
-		att->attnotnull == marker_is_not_null(marker->kind);
+		orm_column_is_not_null(RelationGetDescr(rel), att->attnum) ==
+		marker_is_not_null(marker->kind);
 }
 
 /*

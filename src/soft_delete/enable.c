@@ -162,6 +162,57 @@ drop_declarations_of_partitions(Oid relid, const char *column)
 	}
 }
 
+/* Condition, as SQL, that holds for the deleted rows of a table. */
+static char *
+deleted_condition(const char *column, const OrmMarker *marker)
+{
+	const char *quoted = quote_identifier(column);
+
+	switch (marker->kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return pstrdup(quoted);
+		case ORM_MARKER_BIGINT:
+			return psprintf("%s <> 0", quoted);
+		default:
+			return psprintf("%s IS NOT NULL", quoted);
+	}
+}
+
+/* What the hint about a key that clashes has to name. */
+typedef struct ClashContext
+{
+	const char *table;
+	const char *condition;
+}			ClashContext;
+
+/* Add the hint to the server's error. */
+static void
+hint_clash(void *arg)
+{
+	ClashContext *context = arg;
+
+	if (geterrcode() == ERRCODE_UNIQUE_VIOLATION)
+		errhint("Leave the keys as they are with unique_keys => 'live', or remove the deleted rows first: DELETE FROM %s WHERE %s;",
+				context->table, context->condition);
+}
+
+/* Convert the unique keys of a table, with a hint if that fails. */
+static void
+convert_unique_keys(Oid relid, const char *table, const char *column,
+					const OrmMarker *marker, OrmUniqueKeys unique_keys)
+{
+	ClashContext context = {table, deleted_condition(column, marker)};
+	ErrorContextCallback callback;
+
+	callback.callback = hint_clash;
+	callback.arg = &context;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	orm_convert_unique_keys(relid, marker, unique_keys);
+	error_context_stack = callback.previous;
+}
+
 /* Put one table under soft delete by the given column. */
 static void
 enable_on_table(Oid relid, const char *column, Oid type, OrmUniqueKeys unique_keys)
@@ -183,24 +234,7 @@ enable_on_table(Oid relid, const char *column, Oid type, OrmUniqueKeys unique_ke
 	}
 
 	if (orm_soft_delete_declared(relid, &marker))
-		orm_convert_unique_keys(relid, &marker, unique_keys);
-}
-
-/* Condition, as SQL, that holds for the deleted rows of a table. */
-static char *
-deleted_condition(const char *column, const OrmMarker *marker)
-{
-	const char *quoted = quote_identifier(column);
-
-	switch (marker->kind)
-	{
-		case ORM_MARKER_BOOLEAN:
-			return pstrdup(quoted);
-		case ORM_MARKER_BIGINT:
-			return psprintf("%s <> 0", quoted);
-		default:
-			return psprintf("%s IS NOT NULL", quoted);
-	}
+		convert_unique_keys(relid, table.name, column, &marker, unique_keys);
 }
 
 /* Take one table off soft delete, and warn of rows that come to light again. */
@@ -216,7 +250,7 @@ disable_on_table(Oid relid, OrmUniqueKeys unique_keys)
 
 	orm_run_ddl("DROP TRIGGER %s ON %s", quote_identifier(table.trigger), table.name);
 	if (unique_keys == ORM_UNIQUE_KEYS_ALL)
-		orm_convert_unique_keys(relid, &marker, unique_keys);
+		convert_unique_keys(relid, table.name, table.column, &marker, unique_keys);
 
 	condition = deleted_condition(table.column, &marker);
 	if (orm_query_has_rows(psprintf("SELECT FROM %s WHERE %s", table.name, condition)))

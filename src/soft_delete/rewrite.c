@@ -341,6 +341,26 @@ rewrite_merge_checks(Query *query, const MergeActions *actions,
 	query->withCheckOptions = checks;
 }
 
+/* Are the rows that the actions of a MERGE find known to be live? */
+static bool
+target_rows_are_live(Query *query, const OrmMarker *marker)
+{
+	Index		target = query->resultRelation;
+	List	   *conditions = list_make2(query->jointree->quals,
+										orm_merge_condition(query));
+	ListCell   *lc;
+
+	if (!orm_is_mentioned(rt_fetch(target, query->rtable), marker->attno))
+		return true;
+	foreach(lc, query->mergeActionList)
+	{
+		if (orm_is_by_source(lfirst_node(MergeAction, lc)))
+			conditions = list_make1(query->jointree->quals);
+	}
+	return predicate_implied_by(list_make1(orm_live_condition(marker, target)),
+								simplified_clauses(conditions), false);
+}
+
 /* Turn the DELETE actions of a MERGE into updates of the marker. */
 static void
 rewrite_merge(Query *query)
@@ -372,7 +392,7 @@ rewrite_merge(Query *query)
 	 * where no update touches that.
 	 */
 	if (query->returningList != NIL && !actions.update_assigns_marker &&
-		!orm_is_mentioned(rte, marker.attno))
+		target_rows_are_live(query, &marker))
 		orm_rewrite_merge_returning(query, &marker);
 }
 

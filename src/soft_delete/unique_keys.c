@@ -75,6 +75,8 @@ reason_to_stay(Relation index)
 {
 	Form_pg_index form = index->rd_index;
 
+	if (form->indisexclusion)
+		return "It is an exclusion constraint.";
 	if (is_referenced(form->indexrelid))
 		return "A foreign key refers to it.";
 	if (!form->indimmediate)
@@ -173,7 +175,7 @@ plan_all(Relation rel, Relation index, Expr *live)
 {
 	List	   *predicate = copyObject(RelationGetIndexPredicate(index));
 
-	if (!list_member(predicate, live))
+	if (index->rd_index->indisexclusion || !list_member(predicate, live))
 		return NULL;
 	return plan_conversion(rel, index, list_delete(predicate, live));
 }
@@ -194,8 +196,8 @@ plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind)
 		Conversion *conversion = NULL;
 
 		/* the index of a partition follows that of its parent */
-		if (form->indisunique && form->indisvalid && !form->indisprimary &&
-			!index->rd_rel->relispartition)
+		if ((form->indisunique || form->indisexclusion) && form->indisvalid &&
+			!form->indisprimary && !index->rd_rel->relispartition)
 			conversion = kind == ORM_UNIQUE_KEYS_LIVE ?
 				plan_live(rel, index, live) : plan_all(rel, index, live);
 		if (conversion)

@@ -45,31 +45,54 @@ orm_visible_rows(void)
 	return session_rows();
 }
 
+/* How the server writes a foreign-key query: its head, and what it must hold. */
+typedef struct ReferentialTemplate
+{
+	const char *head;
+	bool		names_table;	/* does a quoted table come next? */
+	const char *part;
+}			ReferentialTemplate;
+
+static const ReferentialTemplate referential_templates[] = {
+	{"SELECT 1 FROM ", true, " FOR KEY SHARE OF x"},
+	{"SELECT 1 FROM (SELECT ", false, " FOR KEY SHARE OF x) x1 HAVING "},
+	{"DELETE FROM ", true, " WHERE $1 OPERATOR("},
+	{"UPDATE ", true, " OPERATOR("},
+	{"SELECT fk.\"", false, " OPERATOR("}
+};
+
+/* Is a query written after the template? */
+static bool
+matches_template(const char *query, const ReferentialTemplate * template)
+{
+	const char *rest = query + strlen(template->head);
+
+	if (strncmp(query, template->head, strlen(template->head)) != 0)
+		return false;
+	if (strncmp(rest, "ONLY ", strlen("ONLY ")) == 0)
+		rest += strlen("ONLY ");
+	return (!template->names_table || *rest == '"') &&
+		strstr(rest, template->part) != NULL;
+}
+
 /*
  * Is this one of the server's foreign-key queries?
  *
  * Most run under a flag of the security context; the check of existing rows by
  * ALTER TABLE runs without it.  But the queries of triggers and functions that
  * are called from within are under the same flag, and their plans may live on;
- * hence the look at the text, which the server generates from a template.
+ * hence the look at the text, which the server generates (ri_triggers.c).
  */
 bool
 orm_is_referential_query(const char *query_string)
 {
-	static const char *const templates[] = {
-		"SELECT 1 FROM ",
-		"SELECT fk.",
-		"DELETE FROM ",
-		"UPDATE "
-	};
-
 	if (likely(!InNoForceRLSOperation() && alter_table_depth == 0))
 		return false;
-	if (query_string == NULL || strstr(query_string, " OPERATOR(") == NULL)
+	if (query_string == NULL)
 		return false;
-	for (int i = 0; i < lengthof(templates); i++)
+	for (int i = 0; i < lengthof(referential_templates); i++)
 	{
-		if (strncmp(query_string, templates[i], strlen(templates[i])) == 0)
+		if (matches_template(query_string, &referential_templates[i]))
 			return true;
 	}
 	return false;

@@ -86,6 +86,7 @@ SELECT compare.effect('DELETE FROM post AS p USING tag AS t WHERE t.post_id = p.
 SELECT compare.effect('DELETE FROM post AS p USING author AS a WHERE a.id = p.author_id RETURNING p.id, a.name, p.*');
 SELECT compare.effect('DELETE FROM post AS p USING post AS q WHERE q.id = p.id + 1 RETURNING p.id, q.id');
 SELECT compare.effect('DELETE FROM post AS p USING author AS a LEFT JOIN tag AS t ON t.post_id = a.id WHERE a.id = p.author_id AND t.word IS NULL RETURNING p, a');
+SELECT compare.effect('DELETE FROM post AS p USING post AS q WHERE q.id = p.id AND q.score = 3 RETURNING p.id, q.*');
 SELECT compare.effect('DELETE FROM tag AS t USING post AS p WHERE p.id = t.post_id RETURNING *');
 SELECT compare.effect('DELETE FROM post AS p USING (SELECT author_id, max(score) AS best FROM post GROUP BY 1) AS m WHERE m.author_id = p.author_id AND p.score = m.best RETURNING id');
 

@@ -52,6 +52,9 @@ SELECT ids('SELECT (p.id, q.id) FROM post AS p JOIN post AS q ON q.author_id = p
 SELECT ids('SELECT (p.id, a.id) FROM post AS p JOIN author AS a ON a.id = p.author_id WHERE a.deleted_at IS NOT NULL');
 SELECT ids('SELECT (p.id, a.id) FROM post AS p LEFT JOIN author AS a ON a.id = p.author_id AND a.deleted_at IS NOT NULL');
 SELECT ids('SELECT (p.id, a.id) FROM post AS p FULL JOIN author AS a ON a.id = p.author_id AND p.deleted_at IS NULL');
+SELECT ids('SELECT p.id FROM post AS p JOIN post AS q ON q.id = p.id WHERE p.deleted_at IS NOT NULL');
+SELECT ids('SELECT p.id FROM post AS p JOIN post AS q ON q.id = p.id WHERE orm_ext.with_deleted(p.deleted_at)');
+SELECT ids('SELECT (p.id, q.id) FROM post AS p LEFT JOIN post AS q ON q.id = p.id WHERE orm_ext.with_deleted(p.deleted_at)');
 
 -- sub-selects: a mention of the outer table inside counts, since it stands in
 -- the outer condition; an own mention counts for the sub-select alone

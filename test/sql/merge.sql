@@ -45,6 +45,16 @@ MERGE INTO stock AS s USING (VALUES (6), (7), (9)) AS v (id) ON v.id = s.id WHEN
 ROLLBACK;
 \set QUIET on
 
+-- a deleted row that has the primary key of a row to be inserted is in the way
+CREATE TABLE keyed (id int PRIMARY KEY, n int, deleted_at timestamptz);
+CREATE TRIGGER soft_delete BEFORE DELETE ON keyed FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+INSERT INTO keyed VALUES (1), (2);
+DELETE FROM keyed WHERE id = 1;
+MERGE INTO keyed AS k USING (VALUES (1), (2)) AS v (id) ON v.id = k.id
+	WHEN MATCHED THEN UPDATE SET n = 1 WHEN NOT MATCHED THEN INSERT VALUES (v.id);
+\echo SQLSTATE :SQLSTATE
+DROP TABLE keyed;
+
 -- one stamp, however many actions delete
 BEGIN;
 MERGE INTO stock AS s USING delivery AS d ON d.id = s.id WHEN MATCHED AND s.id < 7 THEN DELETE WHEN MATCHED THEN DELETE;

@@ -92,13 +92,13 @@ SET search_path = twin;
 RESET enable_seqscan;
 
 -- functions that are called by workers
-\set query 'SELECT sum(title_count(id)) FROM author'
+\set query 'SELECT sum(title_count(id)) FROM author WHERE id < 9'
 SET search_path = soft;
 SELECT compare.is_parallel(:'query');
 :query;
 SET search_path = twin;
 :query;
-\set query 'SELECT count(*) FROM author AS a JOIN post AS b ON b.author_id = a.id WHERE EXISTS (SELECT FROM posts_of(a.id) AS p WHERE p.score = b.score)'
+\set query 'SELECT count(*) FROM author AS a JOIN post AS b ON b.author_id = a.id WHERE b.id < 9 AND EXISTS (SELECT FROM posts_of(a.id) AS p WHERE p.score = b.score)'
 SET search_path = soft;
 SELECT compare.is_parallel(:'query');
 :query;
@@ -107,7 +107,7 @@ SET search_path = twin;
 
 -- settings reach the workers
 SET search_path = soft;
-\set query 'SELECT count(*), sum(title_count(author_id)) FROM post WHERE score = 1'
+\set query 'SELECT count(*), sum(title_count(author_id)) FROM post WHERE score = 1 AND id < 60'
 :query;
 SET orm_ext.deleted_rows = 'show';
 SELECT compare.is_parallel(:'query');

@@ -71,6 +71,27 @@ SELECT compare.rows('SELECT a.id, p.id, t.word FROM tag AS t LEFT JOIN (post AS 
 SELECT compare.rows('SELECT * FROM author CROSS JOIN tag');
 SELECT compare.rows('SELECT p.id, r.id FROM post AS p LEFT JOIN post AS r ON r.reply_to = p.id WHERE r.id IS NULL');
 SELECT compare.rows('SELECT id, t.word FROM post JOIN tag AS t ON t.post_id = post.id');
+SELECT compare.rows('SELECT p.id, q.title FROM post AS p JOIN post AS q ON q.id = p.id WHERE q.score > 1');
+SELECT compare.rows('SELECT p.id FROM post AS p LEFT JOIN author AS a ON a.id = p.author_id');
+
+-- a key among live rows is one where live rows are read, and only there
+CALL compare.in_both('CREATE TABLE login (name text, n int, deleted_at timestamptz)');
+CALL compare.in_both($$INSERT INTO login VALUES ('a', 1), ('a', 2), ('b', 3), ('a', 4), ('c', 5)$$);
+CREATE TRIGGER soft_delete BEFORE DELETE ON soft.login
+	FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+CALL compare.in_both('DELETE FROM login WHERE n IN (1, 4, 5)');
+CALL compare.in_both('CREATE UNIQUE INDEX ON login (name) WHERE deleted_at IS NULL');
+SELECT compare.rows('SELECT l.n FROM login AS l LEFT JOIN login AS m ON m.name = l.name');
+SELECT compare.rows('SELECT v.name FROM (VALUES (''a''), (''b''), (''c'')) AS v (name) LEFT JOIN login AS m ON m.name = v.name');
+SELECT compare.rows('SELECT v.name, m.n FROM (VALUES (''a''), (''b''), (''c'')) AS v (name) JOIN login AS m ON m.name = v.name');
+SELECT compare.rows('SELECT v.name FROM (VALUES (''a''), (''b''), (''c'')) AS v (name) WHERE v.name IN (SELECT name FROM login)');
+SELECT count(*) FROM (VALUES ('a'), ('b'), ('c')) AS v (name) LEFT JOIN soft.login AS m ON m.name = v.name;
+SELECT count(*) FROM (VALUES ('a'), ('b'), ('c')) AS v (name) LEFT JOIN soft.login AS m ON m.name = v.name AND orm_ext.with_deleted(m.deleted_at);
+SET orm_ext.deleted_rows = 'show';
+SELECT count(*) FROM (VALUES ('a'), ('b'), ('c')) AS v (name) LEFT JOIN soft.login AS m ON m.name = v.name;
+SET orm_ext.deleted_rows = 'only';
+SELECT count(*) FROM (VALUES ('a'), ('b'), ('c')) AS v (name) LEFT JOIN soft.login AS m ON m.name = v.name;
+RESET orm_ext.deleted_rows;
 
 -- sub-selects
 SELECT compare.rows('SELECT id FROM author AS a WHERE EXISTS (SELECT FROM post AS p WHERE p.author_id = a.id)');

@@ -57,10 +57,36 @@ EXECUTE leave (80);
 EXECUTE leave (90);
 TABLE deletions;
 
--- a CTE is a statement of its own
+-- a statement has one stamp, whatever of it deletes
 WITH d AS (DELETE FROM post WHERE id BETWEEN 91 AND 95) DELETE FROM post WHERE id BETWEEN 96 AND 100;
-SELECT count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 91 AND 95 AND deleted_at IS NOT NULL;
-SELECT count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 96 AND 100 AND deleted_at IS NOT NULL;
+SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 91 AND 100 AND deleted_at IS NOT NULL;
+WITH d AS (DELETE FROM post WHERE id BETWEEN 111 AND 115), e AS (DELETE FROM post WHERE id BETWEEN 116 AND 120) SELECT 1;
+SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 111 AND 120 AND deleted_at IS NOT NULL;
+WITH d AS (DELETE FROM post WHERE id BETWEEN 121 AND 125) DELETE FROM note WHERE id BETWEEN 1 AND 3 RETURNING id;
+MERGE INTO post AS p USING generate_series(131, 140) AS g ON g = p.id
+	WHEN MATCHED AND g < 135 THEN DELETE WHEN MATCHED AND g < 138 THEN DELETE WHEN MATCHED THEN DELETE;
+SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 131 AND 140 AND deleted_at IS NOT NULL;
+-- but what its triggers and functions delete are deletions of their own
+SELECT leave(141), leave(143);
+SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 141 AND 144 AND deleted_at IS NOT NULL;
+CREATE FUNCTION leave_note() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN DELETE FROM note WHERE id = new.id; RETURN NULL; END';
+CREATE TRIGGER leave_note AFTER UPDATE OF deleted_at ON post FOR EACH ROW EXECUTE FUNCTION leave_note();
+INSERT INTO note SELECT generate_series(301, 312);
+INSERT INTO post SELECT generate_series(301, 312);
+WITH d AS (DELETE FROM post WHERE id BETWEEN 301 AND 306) DELETE FROM post WHERE id BETWEEN 307 AND 312;
+SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 301 AND 312 AND deleted_at IS NOT NULL;
+SELECT count(*), count(DISTINCT deleted_at) FROM note WHERE id BETWEEN 301 AND 312 AND deleted_at <> 0;
+DROP TRIGGER leave_note ON post;
+-- a subtransaction that is undone gives its stamp to nobody
+BEGIN;
+SAVEPOINT s;
+DELETE FROM post WHERE id = 151;
+SELECT deleted_at AS undone FROM post WHERE id = 151 AND deleted_at IS NOT NULL \gset
+ROLLBACK TO s;
+DELETE FROM post WHERE id = 152;
+SELECT deleted_at > :'undone' AS later FROM post WHERE id = 152 AND deleted_at IS NOT NULL;
+COMMIT;
 
 -- a loop that never waits for the clock
 DO $$

@@ -39,7 +39,7 @@ sub workload
 		EXECUTE d (5);
 		EXECUTE d (5);
 		SELECT delete_$table(6), delete_$table(6);
-		MERGE INTO $table AS t USING (VALUES (7), (8)) AS s (id) ON t.id = s.id
+		MERGE INTO $table USING (VALUES (7), (8)) AS s (id) ON $table.id = s.id
 			WHEN MATCHED AND s.id = 7 THEN DELETE WHEN MATCHED THEN UPDATE SET v = 0;
 		INSERT INTO $table (id, v) VALUES (8, 1), (1, 11) ON CONFLICT (id) DO UPDATE SET v = $table.v + excluded.v;
 		SELECT id, v FROM $table WHERE id < 10 ORDER BY id;

@@ -18,7 +18,8 @@ ENVIRONMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..
 
 def arguments(description):
     """The command line."""
-    parser = argparse.ArgumentParser(prog='test/oracle/run', description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog='test/oracle/run', description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--selects', type=int, metavar='N', help='how many SELECT items (2000)')
     parser.add_argument('--transactions', type=int, metavar='N', help='how many transactions (1000)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
@@ -157,4 +158,3 @@ def main(description):
         passed, failed = (1, 0) if failed else (0, 1)
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or not passed else 0
-

@@ -10,9 +10,8 @@ Left out, because plain PostgreSQL legitimately differs there:
 - foreign keys between these tables (the server's own queries see every row);
 - reuse of a primary key: a deleted row keeps it, so the generators only take fresh ones;
 - user triggers on DELETE, which do not fire, and INSERT of a row whose marker is set;
-- DELETE from an unmanaged parent with managed children, DELETE from a single partition of a table
-  that is partitioned by its marker, MERGE with both UPDATE and DELETE under row-level security:
-  all are refused;
+- DELETE from an unmanaged parent with managed children, and from a single partition of a table
+  that is partitioned by its marker: both are refused;
 - before 18, RETURNING tableoid of a table that is partitioned by its marker: the row's new home;
 - COPY table TO, which writes every row as pg_dump needs, and TRUNCATE, which is refused.
 """
