@@ -20,7 +20,6 @@
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
 #include "parser/parse_relation.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
 
@@ -94,13 +93,6 @@ orm_column_is_not_null(TupleDesc desc, AttrNumber attno)
 	return TupleDescAttr(desc, attno - 1)->attnotnull;
 #endif
 }
-
-/* Number of the transaction in this session (17: PGPROC.vxid). */
-#if PG_VERSION_NUM >= 170000
-#define orm_local_transaction_id() (MyProc->vxid.lxid)
-#else
-#define orm_local_transaction_id() (MyProc->lxid)
-#endif
 
 /*
  * MERGE keeps its ON condition apart from the join tree (17: commit

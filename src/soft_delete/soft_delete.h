@@ -71,7 +71,7 @@ extern bool orm_is_soft_delete_list(List *targetlist);
 extern void orm_return_old_rows(QueryDesc * query_desc);
 
 /* stamp.c: one value for all rows that a statement deletes */
-extern TimestampTz orm_deletion_stamp_of_statement(void);
+extern TimestampTz orm_deletion_stamp_of_statement(MemoryContext query);
 extern Datum orm_deletion_datum(const OrmMarker *marker, TimestampTz stamp);
 
 /* visibility.c: who sees deleted rows */

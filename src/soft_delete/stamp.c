@@ -12,11 +12,11 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "lib/ilist.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "compat.h"
 #include "soft_delete.h"
 
 /* Microseconds from the epoch of Unix to that of PostgreSQL. */
@@ -34,37 +34,53 @@ next_stamp(void)
 	return last;
 }
 
-/* The stamp of one statement, which the number of its command identifies. */
-typedef struct CommandStamp
+/* The stamp of a statement in execution, which its command number identifies. */
+typedef struct StatementStamp
 {
-	LocalTransactionId transaction;
+	dlist_node	node;
 	CommandId	command;
 	TimestampTz stamp;
-}			CommandStamp;
+	MemoryContextCallback at_end;
+}			StatementStamp;
+
+/* Those in execution: few, since one is nested in the other. */
+static dlist_head statements = DLIST_STATIC_INIT(statements);
+
+/* A statement has ended, or failed. */
+static void
+forget_statement(void *arg)
+{
+	dlist_delete(&((StatementStamp *) arg)->node);
+}
 
 /*
  * The stamp of the statement that is being executed.  It may ask several
- * times: for each DELETE in WITH, each action of a MERGE.  Statements in
- * triggers may come in between, so the last few are kept.
+ * times, for each DELETE in WITH and each action of a MERGE, and statements in
+ * triggers may ask in between.  "query" is a memory context that lives as long
+ * as the execution.
  */
 TimestampTz
-orm_deletion_stamp_of_statement(void)
+orm_deletion_stamp_of_statement(MemoryContext query)
 {
-	static CommandStamp recent[8];
-	static int	next = 0;
-	LocalTransactionId transaction = orm_local_transaction_id();
 	CommandId	command = GetActiveSnapshot()->curcid;
+	StatementStamp *statement;
+	dlist_iter	iter;
 
-	for (int i = 0; i < lengthof(recent); i++)
+	dlist_foreach(iter, &statements)
 	{
-		if (recent[i].transaction == transaction && recent[i].command == command)
-			return recent[i].stamp;
+		statement = dlist_container(StatementStamp, node, iter.cur);
+		if (statement->command == command)
+			return statement->stamp;
 	}
-	next = (next + 1) % lengthof(recent);
-	recent[next].transaction = transaction;
-	recent[next].command = command;
-	recent[next].stamp = next_stamp();
-	return recent[next].stamp;
+
+	statement = MemoryContextAlloc(query, sizeof(StatementStamp));
+	statement->command = command;
+	statement->stamp = next_stamp();
+	statement->at_end.func = forget_statement;
+	statement->at_end.arg = statement;
+	dlist_push_head(&statements, &statement->node);
+	MemoryContextRegisterResetCallback(query, &statement->at_end);
+	return statement->stamp;
 }
 
 /* The marker's value for a deletion at "stamp", of full precision. */
@@ -98,7 +114,7 @@ PG_FUNCTION_INFO_V1(orm_deletion_stamp_micros);
 Datum
 orm_deletion_stamp(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TIMESTAMPTZ(orm_deletion_stamp_of_statement());
+	PG_RETURN_TIMESTAMPTZ(orm_deletion_stamp_of_statement(fcinfo->flinfo->fn_mcxt));
 }
 
 /*
@@ -109,5 +125,5 @@ orm_deletion_stamp(PG_FUNCTION_ARGS)
 Datum
 orm_deletion_stamp_micros(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(orm_deletion_stamp_of_statement() + EPOCH_DIFFERENCE);
+	PG_RETURN_INT64(orm_deletion_stamp_of_statement(fcinfo->flinfo->fn_mcxt) + EPOCH_DIFFERENCE);
 }

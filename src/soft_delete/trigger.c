@@ -132,7 +132,7 @@ mark_row(TriggerData *trigdata, const OrmMarker *marker)
 	command = psprintf("UPDATE ONLY %s SET %s = $1 WHERE ctid = $2",
 					   orm_relation_name(rel),
 					   quote_identifier(NameStr(att->attname)));
-	values[0] = orm_deletion_datum(marker, orm_deletion_stamp_of_statement());
+	values[0] = orm_deletion_datum(marker, orm_deletion_stamp_of_statement(TopTransactionContext));
 	values[1] = PointerGetDatum(&trigdata->tg_trigtuple->t_self);
 
 	GetUserIdAndSecContext(&save_user, &save_context);

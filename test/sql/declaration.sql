@@ -121,7 +121,13 @@ EXCEPTION WHEN datatype_mismatch THEN
 END
 $$;
 
--- hints can be run as they stand, whatever the names
+-- hints can be run as they stand
+ALTER TABLE soft.item ALTER COLUMN null_boolean SET DEFAULT false, ALTER COLUMN null_boolean SET NOT NULL;
+DROP TRIGGER IF EXISTS gone ON soft.item; CREATE TRIGGER gone BEFORE DELETE ON soft.item FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('null_boolean');
+ALTER TABLE soft.item ALTER COLUMN full_timestamptz DROP NOT NULL;
+CREATE OR REPLACE TRIGGER gone BEFORE DELETE ON item FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('full_timestamptz');
+
+-- and name things as they must be written
 CREATE TABLE "My Items" ("Id" int, "Deleted At" timestamptz, a_text text);
 CREATE TRIGGER "Gone" AFTER DELETE ON "My Items" FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('Deleted At');
 CREATE TRIGGER "Gone" BEFORE DELETE ON "My Items" FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');

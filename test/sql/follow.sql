@@ -79,8 +79,11 @@ EXECUTE live;
 -- and replaced in one statement
 ALTER TABLE post DROP COLUMN deleted_at, ADD COLUMN deleted_at timestamptz;
 EXECUTE live;
-SELECT "table", "column" FROM orm_ext.managed;
-DELETE FROM post WHERE id < 4;
+BEGIN;
+ALTER TABLE post DROP COLUMN deleted_at CASCADE, ADD COLUMN deleted_at timestamptz;
+SELECT count(*) AS managed FROM orm_ext.managed;
+ROLLBACK;
+INSERT INTO post VALUES (7), (8);
 EXECUTE live;
 
 --
@@ -96,7 +99,7 @@ ALTER TABLE post ALTER COLUMN deleted_at SET NOT NULL;
 UPDATE post SET deleted_at = NULL WHERE deleted_at = '-infinity';
 ALTER TABLE post ALTER COLUMN deleted_at TYPE timestamp(0);
 EXECUTE live;
-DELETE FROM post WHERE id = 4;
+DELETE FROM post WHERE id = 7;
 EXECUTE live;
 ALTER TABLE post ALTER COLUMN deleted_at TYPE boolean USING deleted_at IS NOT NULL, ALTER COLUMN deleted_at SET NOT NULL;
 EXECUTE live;
@@ -104,7 +107,7 @@ ALTER TABLE post ALTER COLUMN deleted_at DROP NOT NULL;
 \echo SQLSTATE :SQLSTATE
 ALTER TABLE post ALTER COLUMN deleted_at TYPE bigint USING CASE WHEN deleted_at THEN 1 ELSE 0 END;
 EXECUTE live;
-DELETE FROM post WHERE id = 5;
+DELETE FROM post WHERE id IN (5, 8);
 EXECUTE live;
 ALTER TABLE post ALTER COLUMN deleted_at DROP NOT NULL,
 	ALTER COLUMN deleted_at TYPE timestamptz USING to_timestamp(nullif(deleted_at, 0) / 1000000);

@@ -10,7 +10,7 @@ CREATE TRIGGER soft_delete BEFORE DELETE ON post
 INSERT INTO post SELECT i, 'post ' || i FROM generate_series(1, 6) AS i;
 DELETE FROM post WHERE id > 4;
 CREATE FUNCTION posts() RETURNS bigint LANGUAGE plpgsql STABLE AS
-	'BEGIN RETURN (SELECT count(*) FROM post); END';
+	'BEGIN RETURN (SELECT count(*) FROM soft.post); END';
 
 CREATE MATERIALIZED VIEW live AS SELECT id, title, posts() FROM post;
 CREATE MATERIALIZED VIEW bin AS SELECT id FROM post WHERE deleted_at IS NOT NULL;

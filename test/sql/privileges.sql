@@ -54,6 +54,17 @@ SELECT compare.as_role('regress_orm_writer', 'WITH d AS (DELETE FROM post WHERE 
 SELECT compare.as_role('regress_orm_writer', 'UPDATE post SET title = id::text WHERE id > 5');
 SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING (SELECT 1 AS id) AS v ON v.id = post.id WHEN MATCHED THEN DELETE');
 SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING (SELECT 1 AS id) AS v ON v.id = post.id WHEN MATCHED THEN UPDATE SET title = ''merged''');
+-- each action of a MERGE asks for its own privilege
+CALL compare.in_both('GRANT DELETE ON post TO regress_orm_writer');
+SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING generate_series(1, 4) AS g ON g = post.id WHEN MATCHED AND g > 2 THEN DELETE WHEN MATCHED THEN UPDATE SET title = ''merged''');
+CALL compare.in_both('REVOKE UPDATE ON post FROM regress_orm_writer');
+CALL compare.in_both('GRANT UPDATE (title) ON post TO regress_orm_writer');
+SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING generate_series(1, 4) AS g ON g = post.id WHEN MATCHED AND g > 2 THEN DELETE WHEN MATCHED THEN UPDATE SET title = ''merged''');
+SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING generate_series(1, 4) AS g ON g = post.id WHEN MATCHED AND g > 2 THEN DELETE WHEN MATCHED THEN UPDATE SET secret = ''merged''');
+CALL compare.in_both('REVOKE UPDATE (title) ON post FROM regress_orm_writer');
+SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING generate_series(1, 4) AS g ON g = post.id WHEN MATCHED AND g > 2 THEN DELETE WHEN MATCHED THEN UPDATE SET title = ''merged''');
+SELECT compare.as_role('regress_orm_writer', 'MERGE INTO post USING generate_series(1, 4) AS g ON g = post.id WHEN MATCHED AND g > 2 THEN DELETE');
+CALL compare.in_both('REVOKE DELETE ON post FROM regress_orm_writer');
 -- a prepared DELETE asks anew when it is run
 GRANT DELETE ON soft.post TO regress_orm_writer;
 SET ROLE regress_orm_writer;

@@ -77,6 +77,12 @@ ALTER TABLE soft.flag ADD CONSTRAINT gone_not_null NOT NULL gone NOT VALID;
 CREATE TRIGGER soft_delete BEFORE DELETE ON soft.flag
 	FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('gone');
 \echo SQLSTATE :SQLSTATE
+UPDATE soft.flag SET gone = false;
+ALTER TABLE soft.flag VALIDATE CONSTRAINT gone_not_null;
+CREATE TRIGGER soft_delete BEFORE DELETE ON soft.flag
+	FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('gone');
+DELETE FROM soft.flag WHERE id = 1;
+SELECT * FROM soft.flag;
 
 -- temporal keys hold among all rows, as exclusion constraints do
 CREATE TABLE soft.stay (room int4range, during daterange, CONSTRAINT stay_key UNIQUE (room, during WITHOUT OVERLAPS));

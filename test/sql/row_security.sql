@@ -160,13 +160,20 @@ SELECT compare.as_role('regress_orm_user', 'SELECT * FROM event_a');
 SELECT compare.as_role('regress_orm_user', 'DELETE FROM event RETURNING *');
 SELECT compare.as_role('regress_orm_user', 'DELETE FROM event_a RETURNING *');
 
--- MERGE that updates and deletes at once cannot tell the checks of the policies
--- for UPDATE from those for DELETE, and says so
-SET ROLE regress_orm_user;
-MERGE INTO soft.event AS e USING generate_series(1, 8) AS g ON g = e.id
-	WHEN MATCHED AND g > 5 THEN DELETE WHEN MATCHED THEN UPDATE SET kind = kind;
-\echo SQLSTATE :SQLSTATE
-RESET ROLE;
+-- MERGE that updates and deletes at once: each action has its own policies
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO event USING generate_series(1, 8) AS g ON g = event.id WHEN MATCHED AND g > 5 THEN DELETE WHEN MATCHED THEN UPDATE SET kind = kind');
+CALL compare.in_both($$
+	DROP POLICY reading ON post;
+	CREATE POLICY reading ON post FOR SELECT USING (true);
+	CREATE POLICY adding ON post FOR INSERT WITH CHECK (title <> 'bad');
+$$);
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(1, 20) AS g ON g = post.id WHEN MATCHED AND post.owner = ''odd'' AND g > 1 THEN DELETE WHEN MATCHED AND post.owner = ''even'' THEN UPDATE SET title = ''fine''');
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(1, 20) AS g ON g = post.id WHEN MATCHED AND post.owner = ''odd'' AND g > 1 THEN DELETE WHEN MATCHED AND post.owner = ''even'' THEN UPDATE SET title = ''post 6''');
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(1, 20) AS g ON g = post.id WHEN MATCHED AND post.owner = ''even'' THEN DELETE WHEN MATCHED AND g > 1 THEN UPDATE SET title = ''fine''');
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(1, 20) AS g ON g = post.id WHEN MATCHED AND post.owner = ''odd'' AND g > 1 THEN DELETE WHEN MATCHED AND g > 1 THEN UPDATE SET title = ''fine''');
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(1, 20) AS g ON g = post.id WHEN MATCHED AND g = 1 THEN DELETE WHEN MATCHED AND post.owner = ''even'' THEN UPDATE SET title = ''fine''');
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(19, 23) AS g ON g = post.id WHEN MATCHED AND post.owner = ''odd'' THEN DELETE WHEN MATCHED THEN UPDATE SET title = ''fine'' WHEN NOT MATCHED THEN INSERT VALUES (g, ''odd'', ''good'')');
+SELECT compare.as_role('regress_orm_user', 'MERGE INTO post USING generate_series(19, 23) AS g ON g = post.id WHEN MATCHED AND post.owner = ''odd'' THEN DELETE WHEN MATCHED THEN UPDATE SET title = ''fine'' WHEN NOT MATCHED THEN INSERT VALUES (g, ''odd'', ''bad'')');
 
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;

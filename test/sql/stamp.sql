@@ -62,7 +62,6 @@ WITH d AS (DELETE FROM post WHERE id BETWEEN 91 AND 95) DELETE FROM post WHERE i
 SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 91 AND 100 AND deleted_at IS NOT NULL;
 WITH d AS (DELETE FROM post WHERE id BETWEEN 111 AND 115), e AS (DELETE FROM post WHERE id BETWEEN 116 AND 120) SELECT 1;
 SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 111 AND 120 AND deleted_at IS NOT NULL;
-WITH d AS (DELETE FROM post WHERE id BETWEEN 121 AND 125) DELETE FROM note WHERE id BETWEEN 1 AND 3 RETURNING id;
 MERGE INTO post AS p USING generate_series(131, 140) AS g ON g = p.id
 	WHEN MATCHED AND g < 135 THEN DELETE WHEN MATCHED AND g < 138 THEN DELETE WHEN MATCHED THEN DELETE;
 SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 131 AND 140 AND deleted_at IS NOT NULL;
@@ -77,7 +76,22 @@ INSERT INTO post SELECT generate_series(301, 312);
 WITH d AS (DELETE FROM post WHERE id BETWEEN 301 AND 306) DELETE FROM post WHERE id BETWEEN 307 AND 312;
 SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 301 AND 312 AND deleted_at IS NOT NULL;
 SELECT count(*), count(DISTINCT deleted_at) FROM note WHERE id BETWEEN 301 AND 312 AND deleted_at <> 0;
+-- however many there are of them in between
+CREATE TRIGGER leave_note_before BEFORE UPDATE OF deleted_at ON post FOR EACH ROW EXECUTE FUNCTION leave_note();
 DROP TRIGGER leave_note ON post;
+CREATE OR REPLACE FUNCTION leave_note() RETURNS trigger LANGUAGE plpgsql AS
+	'BEGIN DELETE FROM note WHERE id = new.id; RETURN new; END';
+INSERT INTO note SELECT generate_series(321, 360);
+INSERT INTO post SELECT generate_series(321, 360);
+SET enable_hashjoin = off;
+SET enable_nestloop = off;
+WITH d AS (DELETE FROM post WHERE id BETWEEN 321 AND 340 RETURNING id)
+	DELETE FROM post USING d WHERE post.id = d.id + 20;
+RESET enable_hashjoin;
+RESET enable_nestloop;
+SELECT count(*), count(DISTINCT deleted_at) FROM post WHERE id BETWEEN 321 AND 360 AND deleted_at IS NOT NULL;
+SELECT count(*), count(DISTINCT deleted_at) FROM note WHERE id BETWEEN 321 AND 360 AND deleted_at <> 0;
+DROP TRIGGER leave_note_before ON post;
 -- a subtransaction that is undone gives its stamp to nobody
 BEGIN;
 SAVEPOINT s;

@@ -20,7 +20,9 @@ INSERT INTO victim SELECT * FROM source LIMIT {};
 CREATE UNIQUE INDEX victim_title ON victim (tenant, title) WHERE deleted_at IS NULL;
 """
 
-ORM_EXT = "CREATE TRIGGER soft_delete BEFORE DELETE ON victim FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at')"
+ORM_EXT = """
+CREATE TRIGGER soft_delete BEFORE DELETE ON victim FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at')
+"""
 
 TRIGGER = """
 CREATE OR REPLACE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -102,5 +104,6 @@ def run(server):
     for way in list(WAYS)[1:]:
         at_most = 1.05 if way == 'UPDATE by hand' else None
         figures.append(report.timed(f'soft delete of {ROWS // 2:,} rows', way, times['orm_ext'], times[way], at_most))
-    figures.insert(1, report.counted(f'soft delete of {COUNTED_ROWS // 2:,} rows', 'UPDATE by hand', *count(server), 1.05))
+    figures.insert(1, report.counted(f'soft delete of {COUNTED_ROWS // 2:,} rows', 'UPDATE by hand', *count(server),
+                                     1.05))
     return figures

@@ -1,0 +1,154 @@
+"""UPDATE and INSERT, upserts among them, and what all writes have in common."""
+
+from .expressions import Scope, Source
+from .model import IDS, LIVE_TEST, Step
+from .selects import Selects
+from .values import email, EMAILS, literal, row
+
+
+class Writes(Selects):
+    """The part of the transaction generator that writes UPDATE and INSERT."""
+
+    def assignments(self, target, extra=()):
+        """A SET list over the target's columns, and over those of unique partners."""
+        rng, scope = self.rng, Scope([target, *extra])
+        names = [column for column in target.columns if not column.marker and not column.generated
+                 and column.name not in ('id', 'poison', 'email', 'bucket', 'zone', 'version', 'more')]
+        result = []
+        for column in rng.sample(names, rng.randint(1, min(2, len(names)))):
+            if column.name == 'qty':
+                result.append(f"qty = 1 + abs(coalesce({self.expressions.value('int', scope, 1)}, 1)) % 9")
+            elif column.type in ('int', 'text', 'bool'):
+                result.append(f'{column.name} = {self.expressions.value(column.type, scope, 1)}')
+            else:
+                result.append(f'{column.name} = {literal(rng, column)}')
+        if target.relation.has('email') and self.chance(0.08):
+            result.append(f'email = {email(rng.randint(1, EMAILS))}')
+        return ', '.join(result)
+
+    def update(self):
+        """UPDATE with conditions and sub-queries."""
+        text, target = self.target('u')
+        return [Step(f'UPDATE {text} SET {self.assignments(target)} WHERE {self.where(target)}{self.returning(target)}',
+                     'update')]
+
+    def update_from(self):
+        """UPDATE ... FROM a source with at most one partner for each row."""
+        text, target = self.target('u', lambda item: item.has('ref'))
+        other_text, other, _ = self.table_source(self.alias(), self.relation(
+            lambda item: item.key == 'id' and item.kind != 'view' and not item.inherited))
+        return [Step(f'UPDATE {text} SET {self.assignments(target, [other])} FROM {other_text}'
+                     f' WHERE {other.alias}.id = {target.alias}.ref AND {self.where(target, [other])}'
+                     f'{self.returning(target, [other])}', 'update from')]
+
+    def update_view(self):
+        """UPDATE through a view."""
+        relation = self.rng.choice([item for item in self.schema.writable('u') if item.kind == 'view'])
+        alias = self.alias('t')
+        target = Source(alias, relation.columns, relation)
+        return [Step(f'UPDATE {relation.name} AS {alias} SET {self.assignments(target)} WHERE {self.where(target)}'
+                     f'{self.returning(target)}', 'update view')]
+
+    def move(self):
+        """UPDATE of a partition key: rows move, which the server does with a DELETE and an INSERT."""
+        text, target = self.target('u', lambda item: item.partition_key is not None)
+        key = target.relation.column(target.relation.partition_key)
+        return [Step(f'UPDATE {text} SET {key.name} = {literal(self.rng, key)} WHERE {self.where(target)}'
+                     f'{self.returning(target)}', 'move')]
+
+    def values(self, relation, number):
+        """Column names and VALUES rows with fresh ids."""
+        rng, rows = self.rng, []
+        for offset in range(number):
+            values = row(rng, relation.columns, self.fresh + offset)
+            for column, choices in relation.fixed.items():
+                if column:
+                    values[column] = rng.choice(choices)
+            rows.append(values)
+        names = list(rows[0])
+        if relation.marker and relation.managed and self.chance(0.1):
+            names.append(relation.marker.name)
+            for values in rows:
+                values[relation.marker.name] = 'DEFAULT'
+        return ', '.join(names), ', '.join('(' + ', '.join(values[name] for name in names) + ')' for values in rows)
+
+    def insert(self):
+        """INSERT ... VALUES; addresses may clash with live rows, never with deleted ones."""
+        text, target = self.target('i')
+        names, rows = self.values(target.relation, self.rng.randint(1, 3))
+        return [Step(f'INSERT INTO {text} ({names}) VALUES {rows}{self.returning(target)}', 'insert')]
+
+    def copied(self, target, source_text, source):
+        """INSERT ... SELECT with fresh ids in a total order."""
+        names = [column for column in target.relation.plain_columns() if not column.generated
+                 and column.name not in ('id', 'email', 'poison', 'version')]
+        outputs = [f'{self.fresh} + row_number() OVER (ORDER BY {source.alias})']
+        scope = Scope([source])
+        for column in names:
+            if column.name in target.relation.fixed:
+                outputs.append(self.rng.choice(target.relation.fixed[column.name]))
+            elif column.not_null:
+                outputs.append(literal(self.rng, column))
+            elif column.type in ('int', 'text'):
+                outputs.append(self.expressions.value(column.type, scope, 1))
+            else:
+                outputs.append('NULL')
+        where = self.expressions.condition(scope, 1)
+        listed = ', '.join(['id'] + [column.name for column in names])
+        return (f"({listed}) SELECT {', '.join(outputs)} FROM {source_text} WHERE {where}"
+                f' ORDER BY 1 LIMIT {self.rng.randint(1, 20)}')
+
+    def insert_select(self):
+        """INSERT ... SELECT: only live rows are copied."""
+        text, target = self.target('i')
+        source_text, source, _ = self.table_source(self.alias())
+        return [Step(f'INSERT INTO {text} {self.copied(target, source_text, source)}{self.returning(target)}',
+                     'insert select')]
+
+    def conflict_target(self, target):
+        """ON CONFLICT (...), now and then with the predicate of the live rows."""
+        relation = target.relation
+        expression = self.rng.choice(relation.unique)
+        predicate = ''
+        if relation.marker and self.chance(0.3):
+            predicate = f' WHERE {LIVE_TEST[relation.marker.type].format(relation.marker.name)}'
+            self.seen['on conflict with predicate'] += 1
+        return f'({expression}){predicate}'
+
+    def upsert(self):
+        """INSERT ... ON CONFLICT against a key that is unique among live rows."""
+        rng = self.rng
+        text, target = self.target('i', lambda item: item.unique)
+        names, rows = self.values(target.relation, rng.randint(1, 4))
+        action = rng.choice(('DO NOTHING', 'DO NOTHING', 'DO UPDATE', 'DO UPDATE', 'DO UPDATE'))
+        conflict = self.conflict_target(target)
+        if action == 'DO NOTHING':
+            self.seen['on conflict do nothing'] += 1
+            conflict = rng.choice((conflict, conflict, ''))
+        else:
+            self.seen['on conflict do update'] += 1
+            action += rng.choice((' SET qty = excluded.qty', f' SET name = {target.alias}.name || excluded.qty',
+                                  ' SET (grp, ref) = (excluded.grp, excluded.ref)'))
+            if self.chance(0.4):
+                action += f' WHERE {self.expressions.condition(Scope([target]), 0)}'
+        return [Step(f'INSERT INTO {text} ({names}) VALUES {rows} ON CONFLICT {conflict} {action}'
+                     f'{self.returning(target)}', 'upsert')]
+
+    def upsert_key(self):
+        """An upsert of live rows through the primary key, which is a full one on both sides."""
+        text, target = self.target('i', lambda item: item.key == 'id' and item.kind == 'table')
+        relation = target.relation
+        key = f', {relation.partition_key}' if relation.partition_key else ''
+        if relation.name in ('p_mark', 'inh'):
+            return self.upsert()
+        return [Step(f'INSERT INTO {text} (id{key}, qty, grp) SELECT id{key}, 1 + qty % 8, ref FROM {relation.name}'
+                     f' WHERE grp = {self.rng.randrange(7)} ON CONFLICT (id{key}) DO UPDATE SET qty = excluded.qty'
+                     f'{self.returning(target)}', 'upsert by key')]
+
+    def insert_view(self):
+        """INSERT through a view, perhaps against its check option."""
+        relation = self.rng.choice([item for item in self.schema.writable('i') if item.kind == 'view'])
+        target = Source(self.alias('t'), relation.columns, relation)
+        names, rows = self.values(relation, 2)
+        return [Step(f'INSERT INTO {relation.name} AS {target.alias} ({names}) VALUES {rows}{self.returning(target)}',
+                     'insert view')]
