@@ -21,9 +21,9 @@
 #include "soft_delete.h"
 #include "util/names.h"
 
-/* pg_operator has no symbols for these. */
-#define INT8_EQUAL_OPERATOR 410
-#define INT8_NOT_EQUAL_OPERATOR 411
+/* int8 = int4 and int8 <> int4, for which pg_operator has no symbols. */
+#define INT84_EQUAL_OPERATOR 416
+#define INT84_NOT_EQUAL_OPERATOR 417
 
 /* Type of the marker column. */
 static Oid
@@ -64,13 +64,14 @@ null_test(const OrmMarker *marker, Index varno, NullTestType type)
 	return (Expr *) test;
 }
 
-/* marker = 0, marker <> 0 */
+/* marker = 0, marker <> 0, with the 0 of type integer as the parser has it */
 static Expr *
 compare_with_zero(const OrmMarker *marker, Index varno, Oid operator, Oid function)
 {
+	Expr	   *zero = (Expr *) makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+										  Int32GetDatum(0), false, true);
 	Expr	   *expr = make_opclause(operator, BOOLOID, false,
-									 (Expr *) marker_var(marker, varno),
-									 orm_live_value(marker),
+									 (Expr *) marker_var(marker, varno), zero,
 									 InvalidOid, InvalidOid);
 
 	((OpExpr *) expr)->opfuncid = function;
@@ -89,7 +90,7 @@ orm_live_condition(const OrmMarker *marker, Index varno)
 		case ORM_MARKER_BOOLEAN:
 			return makeBoolExpr(NOT_EXPR, list_make1(marker_var(marker, varno)), -1);
 		case ORM_MARKER_BIGINT:
-			return compare_with_zero(marker, varno, INT8_EQUAL_OPERATOR, F_INT8EQ);
+			return compare_with_zero(marker, varno, INT84_EQUAL_OPERATOR, F_INT84EQ);
 	}
 	pg_unreachable();
 }
@@ -106,7 +107,7 @@ orm_deleted_condition(const OrmMarker *marker, Index varno)
 		case ORM_MARKER_BOOLEAN:
 			return (Expr *) marker_var(marker, varno);
 		case ORM_MARKER_BIGINT:
-			return compare_with_zero(marker, varno, INT8_NOT_EQUAL_OPERATOR, F_INT8NE);
+			return compare_with_zero(marker, varno, INT84_NOT_EQUAL_OPERATOR, F_INT84NE);
 	}
 	pg_unreachable();
 }

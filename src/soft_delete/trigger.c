@@ -29,6 +29,7 @@
 #include "parser/parsetree.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 

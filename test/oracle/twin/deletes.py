@@ -22,6 +22,16 @@ class Deletes(Writes):
             steps.append(Step(sql, 'delete again'))
         return steps
 
+    def old_and_new(self, target):
+        """RETURNING old and new (18 on): a deleted row has no new version."""
+        if self.version < 180000 or not self.chance(0.3):
+            return self.returning(target)
+        self.seen['returning old/new'] += 1
+        name = self.rng.choice(target.columns).name
+        return ' RETURNING ' + self.rng.choice((
+            'old.*, new.*', f'old.{name}, new.{name}', 'new', 'old', f'coalesce(new.{name}::text, old.{name}::text)',
+            f'new.{name} IS NULL, {target.alias}.{name}'))
+
     def delete_by_key(self):
         """What an ORM sends: one row by its key, sometimes after locking it."""
         text, target = self.target('d', lambda item: item.key == 'id')

@@ -58,6 +58,7 @@ class Relation:
     merge: bool = True          # MERGE is allowed
     partition_key: str = None
     fixed: dict = field(default_factory=dict)   # values that every row of the relation must have
+    bound: tuple = ()           # of a partition: its parent and FOR VALUES ...
     weight: int = 4
     rows: int = 30              # roughly how many live rows it has
 
@@ -126,7 +127,9 @@ class Step:
     ordered: bool = False   # the order of rows is part of the answer
     copy: bool = False      # COPY ... TO STDOUT
     noise: bool = False     # soft side only, answer ignored
-    tag: bool = True        # the command tag is part of the answer
+    compare: str = 'all'    # 'count': of the tag only the number of rows; 'state': only the SQLSTATE; 'rows': no tag
+    reference: str = ''     # instead of the twin: what the soft side says to this while it shows every row
+    visible: str = ''       # with reference: the setting of orm_ext.deleted_rows for the statement
 
 
 @dataclass
@@ -135,6 +138,8 @@ class Item:
 
     steps: list
     settings: list = field(default_factory=list)
+    begin: str = 'BEGIN'
+    after: list = field(default_factory=list)   # steps after COMMIT
     role: bool = False          # run as the role with few privileges
     commit: bool = False
     guarded: bool = False       # a savepoint around each statement

@@ -6,8 +6,80 @@ from .selects import Selects
 from .values import email, EMAILS, literal, row
 
 
+IDS_PER_ITEM = 2000
+IDS_PER_STEP = 60
+
+
 class Writes(Selects):
     """The part of the transaction generator that writes UPDATE and INSERT."""
+
+    def __init__(self, rng, schema, seen, options, number):
+        super().__init__(rng, schema, seen, options)
+        self.fresh = 2000 + number * IDS_PER_ITEM
+        self.really_deletes = False     # rows may physically leave the soft side
+        self.privileged = False         # the role with few privileges could not do this
+
+    # What all writes have in common
+
+    def target(self, letter, predicate=None):
+        """A relation to write, as (text, Source)."""
+        chosen = [item for item in self.schema.writable(letter)
+                  if item.kind != 'view' and (predicate is None or predicate(item))]
+        relation = self.rng.choices(chosen, [max(item.weight, 1) for item in chosen])[0]
+        text = relation.name
+        if relation.inherited and letter != 'i' and self.chance(0.3):
+            self.seen['only'] += 1
+            text = f'ONLY {text}'
+        alias = self.alias('t')
+        return f'{text} AS {alias}', Source(alias, relation.columns, relation)
+
+    def root(self, name):
+        """A named table as (text, Source)."""
+        alias = self.alias('t')
+        relation = self.schema.relation(name)
+        return f'{name} AS {alias}', Source(alias, relation.columns, relation)
+
+    def where(self, target, extra=()):
+        """A condition that holds for a few rows of the target."""
+        rng, alias = self.rng, target.alias
+        scope = Scope([target, *extra])
+        form = rng.randrange(8)
+        has = {column.name for column in target.columns}
+        if form == 0 and 'id' in has:
+            return f"{alias}.id IN ({', '.join(str(rng.randint(1, 2 * IDS)) for _ in range(12))})"
+        if form in (1, 2) and 'grp' in has:
+            return f'{alias}.grp = {rng.randrange(7)}'
+        parts = [self.expressions.condition(scope, 1)]
+        if 'id' in has:
+            parts.append(f'{alias}.id % {rng.choice((2, 3, 5, 7))} = {rng.randrange(2)}')
+        if form == 3 and target.relation and target.relation.managed and target.relation.kind != 'view':
+            # The application's own filter; the query is in charge and says the same.
+            parts.append(self.live(target))
+        return ' AND '.join(parts)
+
+    def returning(self, target, extra=()):
+        """RETURNING in one of its forms, or nothing."""
+        rng, alias = self.rng, target.alias
+        if self.chance(0.35):
+            return ''
+        self.seen['returning'] += 1
+        names = [f'{alias}.{column.name}' for column in target.columns]
+        listed = ', '.join(rng.sample(names, rng.randint(1, min(4, len(names)))))
+        forms = [f'{alias}.*', listed, listed, alias, f'to_jsonb({alias})']
+        if not extra:
+            forms += ['*', '*']
+        # Before 18 a row that moved to the partition of deleted ones shows that one.
+        moves = target.relation.name == 'p_mark' and self.version < 180000
+        if target.relation.kind in ('table', 'partition') and not moves:
+            forms += [f'{alias}.tableoid::regclass::text, {listed}']
+        if self.chance(0.15):
+            forms = [f"{listed}, {self.expressions.value('int', Scope([target, *extra]), 1)} AS v"]
+        for source in extra:
+            if self.chance(0.5):
+                forms = [f'{form}, {source.alias}.*' for form in forms if form != '*']
+        return f' RETURNING {rng.choice(forms)}'
+
+    # UPDATE and INSERT
 
     def assignments(self, target, extra=()):
         """A SET list over the target's columns, and over those of unique partners."""
