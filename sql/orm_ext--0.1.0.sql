@@ -27,7 +27,7 @@ COMMENT ON FUNCTION orm_ext.ddl_command_end() IS
 Errors: 39P03 called otherwise, 2BP01 a marker column is dropped without CASCADE, and those of orm_ext.soft_delete().';
 
 CREATE EVENT TRIGGER orm_ext_ddl_command_end ON ddl_command_end
-WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER')
+WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'CREATE TRIGGER')
 EXECUTE FUNCTION orm_ext.ddl_command_end();
 
 -- declarations follow their tables in every session

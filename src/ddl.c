@@ -5,7 +5,8 @@
  *
  * A trigger names its columns by arguments, which the server does not look
  * into.  An event trigger of the extension does, after each CREATE TRIGGER and
- * ALTER TABLE and in the same transaction: it checks new declarations, has the
+ * ALTER TABLE (a table's column can be renamed by ALTER VIEW and ALTER FOREIGN
+ * TABLE as well) and in the same transaction: it checks new declarations, has the
  * argument follow a renamed column, and does for a dropped column what the
  * server does for a column that a trigger depends on.  (A dependency proper
  * would do the latter, but also forbid to change the type of the column.)
@@ -27,6 +28,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/event_trigger.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -38,11 +40,14 @@
 #include "status.h"
 #include "util/names.h"
 
-/* Triggers of a relation that are declarations of soft delete. */
+/*
+ * Triggers of a relation that are declarations of soft delete: copies, since
+ * any access to a catalog may rebuild those of the relation.
+ */
 static List *
 declarations(Relation rel)
 {
-	TriggerDesc *triggers = rel->trigdesc;
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 	List	   *found = NIL;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)

@@ -339,12 +339,13 @@ read_marker(Relation rel, const Trigger *trigger, OrmMarker *marker)
 /*
  * Find the soft_delete trigger of a relation.  A partition that was attached
  * with a trigger of its own has two of them, which is no harm while they name
- * the same column.  One that fires is preferred to a disabled one.
+ * the same column.  One that fires is preferred to a disabled one.  The result
+ * is a copy: any access to a catalog may rebuild the relation's own triggers.
  */
 static const Trigger *
 find_soft_delete_trigger(Relation rel)
 {
-	TriggerDesc *triggers = rel->trigdesc;
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 	const Trigger *found = NULL;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)

@@ -89,7 +89,7 @@ static TableState
 read_table(Oid relid, const char *column)
 {
 	Relation	rel = open_own_table(relid);
-	TriggerDesc *triggers = rel->trigdesc;
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 	TableState	state = {.name = orm_relation_name(rel)};
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)

@@ -82,8 +82,10 @@ prepare_query(Query *query, PrepareContext *context)
 
 		if (rte->rtekind == RTE_RELATION)
 		{
+			/* a foreign table can be a partition of a managed one */
 			if (rte->relkind == RELKIND_RELATION ||
-				rte->relkind == RELKIND_PARTITIONED_TABLE)
+				rte->relkind == RELKIND_PARTITIONED_TABLE ||
+				rte->relkind == RELKIND_FOREIGN_TABLE)
 				concerned |= orm_policy_concerns(rte->relid, rte->inh);
 		}
 		else if (rte->rtekind == RTE_SUBQUERY)

@@ -28,6 +28,7 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 #include "unique_keys.h"
 #include "util/names.h"
@@ -86,6 +87,23 @@ reason_to_stay(Relation index)
 	return NULL;
 }
 
+/*
+ * The predicate of an index as it was written, as an implicitly ANDed list.
+ * (RelationGetIndexPredicate() simplifies it.)
+ */
+static List *
+written_predicate(Relation index)
+{
+	Datum		value;
+	bool		isnull;
+
+	value = SysCacheGetAttr(INDEXRELID, index->rd_indextuple,
+							Anum_pg_index_indpred, &isnull);
+	if (isnull)
+		return NIL;
+	return make_ands_implicit((Expr *) stringToNode(TextDatumGetCString(value)));
+}
+
 /* " WHERE predicate" of an index on a table; empty for no predicate. */
 static char *
 where_clause(Relation rel, List *predicate)
@@ -105,7 +123,7 @@ static char *
 definition_head(Relation rel, Relation index)
 {
 	char	   *definition = pg_get_indexdef_string(RelationGetRelid(index));
-	char	   *where = where_clause(rel, RelationGetIndexPredicate(index));
+	char	   *where = where_clause(rel, written_predicate(index));
 	const char *create = psprintf("CREATE UNIQUE INDEX %s ON ",
 								  quote_identifier(RelationGetRelationName(index)));
 	char	   *target = definition + strlen(create);
@@ -155,13 +173,12 @@ plan_conversion(Relation rel, Relation index, List *predicate)
 static Conversion *
 plan_live(Relation rel, Relation index, Expr *live)
 {
-	List	   *predicate = copyObject(RelationGetIndexPredicate(index));
 	const char *reason = reason_to_stay(index);
 
-	if (predicate_implied_by(list_make1(live), predicate, false))
+	if (predicate_implied_by(list_make1(live), RelationGetIndexPredicate(index), false))
 		return NULL;
 	if (reason == NULL)
-		return plan_conversion(rel, index, lappend(predicate, live));
+		return plan_conversion(rel, index, lappend(written_predicate(index), live));
 	ereport(NOTICE,
 			(errmsg("key \"%s\" of table \"%s\" stays unique among all rows, deleted ones included",
 					RelationGetRelationName(index), RelationGetRelationName(rel)),
@@ -173,11 +190,20 @@ plan_live(Relation rel, Relation index, Expr *live)
 static Conversion *
 plan_all(Relation rel, Relation index, Expr *live)
 {
-	List	   *predicate = copyObject(RelationGetIndexPredicate(index));
+	List	   *predicate = NIL;
+	bool		among_live = false;
+	ListCell   *lc;
 
-	if (index->rd_index->indisexclusion || !list_member(predicate, live))
+	foreach(lc, written_predicate(index))
+	{
+		if (equal(eval_const_expressions(NULL, lfirst(lc)), live))
+			among_live = true;
+		else
+			predicate = lappend(predicate, lfirst(lc));
+	}
+	if (!among_live || index->rd_index->indisexclusion)
 		return NULL;
-	return plan_conversion(rel, index, list_delete(predicate, live));
+	return plan_conversion(rel, index, predicate);
 }
 
 /* Plan what is to be done to the unique keys of a table. */

@@ -47,20 +47,20 @@ SELECT compare.effect('DELETE FROM by_boolean AS b USING by_bigint AS i WHERE i.
 -- what is written: the time, in the marker's own terms
 \pset tuples_only off
 \pset format aligned
-SELECT count(*), min(gone) > transaction_timestamp() - interval '1 minute' AS recent,
+SELECT count(*), min(gone) > transaction_timestamp() - interval '1 day' AS recent,
 	max(gone) <= clock_timestamp() AS past
 FROM soft.by_timestamptz WHERE gone IS NOT NULL;
-SELECT count(*), min(gone) > transaction_timestamp() - interval '1 minute' AS recent,
+SELECT count(*), min(gone) > transaction_timestamp() - interval '1 day' AS recent,
 	max(gone) <= clock_timestamp() + interval '1 s' AS past
 FROM soft.by_timestamptz_0 WHERE gone IS NOT NULL;
-SELECT count(*), min(gone) > localtimestamp - interval '1 minute' AS recent,
+SELECT count(*), min(gone) > localtimestamp - interval '1 day' AS recent,
 	max(gone) <= clock_timestamp()::timestamp AS past
 FROM soft.by_timestamp WHERE gone IS NOT NULL;
-SELECT count(*), min(gone) > localtimestamp - interval '1 minute' AS recent,
+SELECT count(*), min(gone) > localtimestamp - interval '1 day' AS recent,
 	date_trunc('ms', max(gone)) = max(gone) AS in_milliseconds
 FROM soft.by_timestamp_3 WHERE gone IS NOT NULL;
 SELECT count(*), bool_and(gone) AS gone FROM soft.by_boolean WHERE gone;
-SELECT count(*), to_timestamp(min(gone) / 1000000) > transaction_timestamp() - interval '1 minute' AS recent,
+SELECT count(*), to_timestamp(min(gone) / 1000000) > transaction_timestamp() - interval '1 day' AS recent,
 	max(gone) <= extract(epoch FROM clock_timestamp()) * 1000000 AS past
 FROM soft.by_bigint WHERE gone <> 0;
 \pset tuples_only on

@@ -119,6 +119,23 @@ SELECT orm_ext.disable_soft_delete('a');
 SELECT orm_ext.disable_soft_delete('b');
 SELECT orm_ext.disable_soft_delete('c');
 
+-- keys among live rows that were made by hand are such keys
+CREATE TABLE by_hand (id int, email text, gone bigint NOT NULL DEFAULT 0, hidden boolean NOT NULL DEFAULT false, removed timestamp);
+CREATE UNIQUE INDEX gone_key ON by_hand (email) WHERE gone = 0;
+CREATE UNIQUE INDEX hidden_key ON by_hand (email) WHERE hidden = false;
+CREATE UNIQUE INDEX removed_key ON by_hand (email) WHERE removed IS NULL AND id > 0;
+BEGIN;
+SELECT orm_ext.enable_soft_delete('by_hand', 'gone', unique_keys => 'all');
+ROLLBACK;
+BEGIN;
+SELECT orm_ext.enable_soft_delete('by_hand', 'hidden');
+SELECT orm_ext.disable_soft_delete('by_hand', 'all');
+ROLLBACK;
+BEGIN;
+SELECT orm_ext.enable_soft_delete('by_hand', 'removed');
+SELECT orm_ext.disable_soft_delete('by_hand', 'all');
+ROLLBACK;
+
 --
 -- Partitions follow their parent
 --

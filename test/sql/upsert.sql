@@ -51,6 +51,11 @@ SELECT compare.effect('INSERT INTO flagged SELECT i, ''mail'' || i FROM generate
 SELECT compare.effect('INSERT INTO counted SELECT i, ''mail'' || i FROM generate_series(1, 9) AS i ON CONFLICT (email) DO UPDATE SET n = counted.n + 1 RETURNING *');
 SELECT compare.effect('INSERT INTO counted SELECT i, ''mail'' || i FROM generate_series(1, 9) AS i ON CONFLICT (email) DO NOTHING RETURNING *');
 
+CREATE UNIQUE INDEX ON twin.flagged (email) WHERE NOT gone;
+CREATE UNIQUE INDEX ON twin.counted (email) WHERE gone = 0;
+SELECT compare.effect('INSERT INTO flagged SELECT i, ''mail'' || i FROM generate_series(1, 9) AS i ON CONFLICT (email) WHERE NOT gone DO UPDATE SET n = flagged.n + 1 RETURNING *');
+SELECT compare.effect('INSERT INTO counted SELECT i, ''mail'' || i FROM generate_series(1, 9) AS i ON CONFLICT (email) WHERE gone = 0 DO UPDATE SET n = counted.n + 1 RETURNING *');
+
 -- sub-selects, CTEs, functions, prepared: live rows as everywhere
 SELECT compare.effect('WITH d AS (DELETE FROM account WHERE id = 1 RETURNING *) INSERT INTO account (id, email) SELECT 21, email || ''x'' FROM d ON CONFLICT (email) DO UPDATE SET n = 1');
 SELECT compare.effect('INSERT INTO account (id, email) SELECT id + 20, email FROM account ON CONFLICT (email) DO UPDATE SET n = (SELECT count(*) FROM account)');

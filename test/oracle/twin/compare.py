@@ -61,17 +61,17 @@ def ask(connection, sql, copy=False):
         cursor.close()
 
 
-def difference(soft, twin, ordered=False, tag=True):
+def difference(soft, twin, ordered=False, compare='all'):
     """Why two answers disagree, or an empty string."""
     if LOST in (soft.sqlstate, twin.sqlstate):
         return LOST
     if soft.sqlstate != twin.sqlstate:
         return 'SQLSTATE'
-    if soft.sqlstate:
+    if soft.sqlstate or compare == 'state':
         return ''
-    if tag and soft.tag != twin.tag:
+    if compare == 'all' and soft.tag != twin.tag:
         return 'command tag'
-    if not tag and soft.tag.split()[-1] != twin.tag.split()[-1]:
+    if compare == 'count' and soft.tag.split()[-1] != twin.tag.split()[-1]:
         return 'row count'
     if soft.columns != twin.columns:
         return 'columns'

@@ -2,6 +2,7 @@
 
 from .expressions import Source
 from .model import DEAD_TEST, DEAD_VALUE, IDS, LIVE_TEST, Step
+from .values import EMAILS, email
 from .writes import Writes
 
 # Tables that do not share rows with each other.
@@ -16,7 +17,8 @@ class Deletes(Writes):
         """DELETE with conditions and sub-queries."""
         text, target = self.target('d')
         self.seen[f'delete {target.relation.kind}'] += 1
-        sql = f'DELETE FROM {text} WHERE {self.where(target)}{self.old_and_new(target)}'
+        where = f' WHERE {self.where(target)}' if self.chance(0.98) else ''
+        sql = f'DELETE FROM {text}{where}{self.old_and_new(target)}'
         steps = [Step(sql, 'delete')]
         if self.chance(0.15):
             steps.append(Step(sql, 'delete again'))
@@ -83,7 +85,7 @@ class Deletes(Writes):
     def delete_in_cte(self):
         """DELETE in WITH: archived, counted, joined, or the reason for another write."""
         rng = self.rng
-        form = rng.randrange(7)
+        form = rng.randrange(8)
         first, second = rng.sample([name for name in ROOTS if 'd' in self.schema.relation(name).writes], 2)
         first = 't_a' if form == 0 else first
         text, target = self.root(first)
@@ -108,6 +110,13 @@ class Deletes(Writes):
                          f' (SELECT grp FROM d) RETURNING {other.alias}.id), f AS (INSERT INTO rule_log'
                          f" SELECT 'cte', d.id, d.name FROM d RETURNING id) SELECT 'd', id FROM d"
                          f" UNION ALL SELECT 'e', id FROM e UNION ALL SELECT 'f', id FROM f", 'three writes')]
+        if form == 7:
+            # Rows move to another table; the total order makes their new ids comparable.
+            names = [name for name in ('t_a', 't_b', 't_c', 't_d', 'u_one') if name != first]
+            other_text, other = self.root(rng.choice(names))
+            return [Step(f'{common} INSERT INTO {other_text} (id, grp, name, qty)'
+                         f' SELECT {self.fresh} + row_number() OVER (ORDER BY grp, name, qty), grp, name, qty FROM d'
+                         f' ORDER BY 1 LIMIT 50{self.returning(other)}', 'delete and insert')]
         if form == 5:
             return [Step(f'{common} UPDATE {other_text} SET qty = 4 FROM (SELECT DISTINCT grp FROM d) AS g'
                          f' WHERE {other.alias}.grp = g.grp{self.returning(other)}', 'delete and update')]
@@ -126,6 +135,35 @@ class Deletes(Writes):
                          f'{self.returning(target)}', 'queue')]
         return [Step(f'WITH q AS ({inner}) DELETE FROM {text} USING q WHERE q.id = {alias}.id'
                      f' RETURNING {alias}.*', 'queue')]
+
+    def batch(self):
+        """The batch of a clean-up job: some rows by their physical place."""
+        text, target = self.target('d', lambda item: item.kind == 'table' and item.key == 'id'
+                                   and not item.name.startswith('p_') and not item.inherited)
+        inner = (f'SELECT ctid FROM {target.relation.name} WHERE {self.small_condition()} ORDER BY id'
+                 f' LIMIT {self.rng.randint(1, 6)}')
+        return [Step(f'DELETE FROM {text} WHERE {target.alias}.ctid = ANY (ARRAY({inner})){self.returning(target)}',
+                     'batch by ctid')]
+
+    def small_condition(self):
+        """A condition on columns that every table has."""
+        rng = self.rng
+        return rng.choice((f'grp = {rng.randrange(7)}', f'qty > {rng.randint(3, 8)}', 'name IS NOT NULL'))
+
+    def replace(self):
+        """A unique value is deleted and used again, once by INSERT and once by an upsert."""
+        text, target = self.target('d', lambda item: 'i' in item.writes and item.unique and item.has('email'))
+        address = email(self.rng.randint(1, EMAILS))
+        steps = []
+        for number in range(2):
+            steps.append(Step(f'DELETE FROM {text} WHERE {target.alias}.email = {address}{self.returning(target)}',
+                              'delete by unique key'))
+            names, rows = self.values(target.relation, 1, address)
+            conflict = f' ON CONFLICT {self.conflict_target(target)} DO UPDATE SET qty = excluded.qty' if number else ''
+            steps.append(Step(f'INSERT INTO {text} ({names}) VALUES {rows}{conflict}{self.returning(target)}',
+                              'insert again'))
+            self.fresh += 1
+        return steps
 
     def current_of(self):
         """A cursor, and writes at its position, also after the row is gone."""
@@ -147,15 +185,6 @@ class Deletes(Writes):
             if self.chance(0.8):
                 steps.append(Step(f'DELETE FROM {table} WHERE CURRENT OF {name}{returning}', 'delete current of'))
         return steps + [Step(f'CLOSE {name}', 'close')]
-
-    def held(self):
-        """A cursor whose rows are deleted under it, and which goes on with what it saw."""
-        name = self.alias('h')
-        text, target = self.target('d', lambda item: item.key == 'id')
-        return [Step(f'DECLARE {name} CURSOR FOR SELECT * FROM {text} ORDER BY 1, {target.alias}.id', 'declare'),
-                Step(f'FETCH 2 FROM {name}', 'fetch', ordered=True),
-                Step(f'DELETE FROM {text} WHERE {self.where(target)}', 'delete'),
-                Step(f'FETCH ALL FROM {name}', 'fetch', ordered=True), Step(f'CLOSE {name}', 'close')]
 
     def prepared_delete(self):
         """DELETE (or UPDATE) as a prepared statement, executed until the plan is generic."""
@@ -203,7 +232,7 @@ class Deletes(Writes):
         returning = self.rng.choice(('', f' RETURNING {alias}.id'))
         return [Step(f'UPDATE {table} AS {alias} SET {marker.name} = {DEAD_VALUE[marker.type]}'
                      f' WHERE {where} AND {live}{returning}', 'own soft delete',
-                     twin=f'DELETE FROM {table} AS {alias} WHERE {where}{returning}', tag=False)]
+                     twin=f'DELETE FROM {table} AS {alias} WHERE {where}{returning}', compare='count')]
 
     def hard_delete(self):
         """A real DELETE on both sides."""

@@ -3,9 +3,10 @@
 from .expressions import Scope, Source
 from .model import Column, IDS, Step
 from .values import literal
+from .writes import Writes
 
 
-class Merges:
+class Merges(Writes):
     """The part of the transaction generator that writes MERGE."""
 
     def merge(self):
@@ -71,7 +72,7 @@ class Merges:
         what = rng.choice(('DELETE', 'DELETE', 'DELETE', 'UPDATE', 'UPDATE', 'DO NOTHING'))
         self.seen[f'merge {what.lower()}'] += 1
         if what == 'UPDATE':
-            what = f"UPDATE SET {self.assignments(target, scope.sources[1:])}"
+            what = f"UPDATE SET {self.assignments(target, scope.sources[1:], merge=True)}"
         return f'WHEN {form}{where} THEN {what}'
 
     def merge_insert(self, target, source):

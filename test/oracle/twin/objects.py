@@ -1,6 +1,6 @@
 """Views, functions, rules and materialized views over the random tables."""
 
-from .model import Column, Function, Relation
+from .model import Column, Function, LIVE_TEST, Relation
 
 INT, TEXT = Column('id', 'int'), Column('name', 'text')
 SHORT = (Column('id', 'int'), Column('grp', 'int'), Column('name', 'text'), Column('qty', 'int'))
@@ -58,7 +58,7 @@ def writable_views(builder):
     rng, schema = builder.rng, builder.schema
     whole = base(builder, 't_a t_b t_c p_range')
     view(builder, 'v_plain', whole.columns, f'SELECT * FROM {whole.name}', marker=whole.marker, writes='iud',
-         partition_key=None, fixed=whole.fixed)
+         partition_key=None, fixed=whole.fixed, unique=whole.unique)
     view(builder, 'v_cols', SHORT, f'SELECT {LIST} FROM {base(builder, "t_a t_b t_c t_d").name} WHERE qty < 8',
          writes='iud')
     view(builder, 'v_barrier', SHORT, f'SELECT {LIST} FROM {base(builder).name} WHERE coalesce(grp, 0) < 6',
@@ -70,6 +70,12 @@ def writable_views(builder):
     view(builder, 'v_mixed', (INT, TEXT, Column('other', 'text', 'name')),
          'SELECT v.id, v.name, x.name AS other FROM v_plain v LEFT JOIN v_barrier x ON x.grp = v.qty',
          key=None, lockable=False)
+    alive = base(builder, 't_a t_b t_c t_d p_range p_list')
+    live = LIVE_TEST[alive.marker.type].format(alive.marker.name)
+    view(builder, 'v_alive', SHORT, f'SELECT {LIST} FROM {alive.name} WHERE {live}', writes='ud')
+    computed = (INT, Column('title', 'text', 'name'), Column('qty', 'int'), Column('twice', 'int', 'qty'))
+    view(builder, 'v_expression', computed,
+         f'SELECT id, upper(name) AS title, qty, qty * 2 AS twice FROM {base(builder).name}', writes='d')
     view(builder, 'v_invoker', SHORT, f'SELECT {LIST} FROM {base(builder, "t_a t_c t_rls").name}',
          ' WITH (security_invoker)', writes='ud')
 
@@ -181,6 +187,16 @@ def deleting(builder):
                 RETURN n || ' ' || first || ' ' || FOUND;
             END $$""",
         *(d_loop(base(builder, tables).name), d_current(base(builder, tables).name)),
+        f"""CREATE FUNCTION d_returning(g int) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS $$
+            DECLARE item record; total bigint := 0; k int;
+            BEGIN
+                FOR item IN DELETE FROM {base(builder, tables).name} WHERE grp = g RETURNING * LOOP
+                    total := total + item.id;
+                END LOOP;
+                WITH d AS (DELETE FROM {base(builder, tables).name} WHERE qty = g RETURNING id)
+                SELECT count(*) INTO k FROM d;
+                RETURN total || ' ' || k;
+            END $$""",
         f"""CREATE FUNCTION d_twice(g int) RETURNS text LANGUAGE plpgsql AS $$
             DECLARE a int; b int; c int;
             BEGIN
@@ -204,7 +220,11 @@ def deleting(builder):
                 RETURN n || ' ' || FOUND;
             END $$""")
     schema.actions += [Function(name, ('grp',), ()) for name in
-                       ('d_sql', 'd_atomic', 'd_count', 'd_loop', 'd_current', 'd_twice', 'u_count')]
+                       ('d_sql', 'd_atomic', 'd_count', 'd_loop', 'd_current', 'd_returning', 'd_twice', 'u_count')]
+    schema.both(f"""CREATE FUNCTION peek() RETURNS bigint LANGUAGE plpgsql SET orm_ext.deleted_rows = 'show' AS $$
+                    BEGIN
+                        RETURN s_sum(3) + s_count(2) + (SELECT count(*) FROM {base(builder, tables).name});
+                    END $$""")
 
 
 def d_loop(table):

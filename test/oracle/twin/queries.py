@@ -25,11 +25,12 @@ def order_all(columns):
 class Queries:
     """Generates query blocks over a schema; `seen` counts what was generated."""
 
-    def __init__(self, rng, schema, seen, version):
+    def __init__(self, rng, schema, seen, options):
         self.rng = rng
         self.schema = schema
         self.seen = seen
-        self.version = version
+        self.version = options.version
+        self.unmanaged = options.plain  # neither side has the extension
         self.ctes = []
         self.number = 0
         self.expressions = Expressions(rng, self, seen)
@@ -170,6 +171,19 @@ class Queries:
     def join(self, scope, text, rows, right, right_rows, added, lateral):
         """Joins one more item to the text."""
         rng, expressions = self.rng, self.expressions
+        if not lateral and self.chance(0.06):
+            twins = [source for source in scope.sources if source.relation and source.relation.key == 'id'
+                     and source.relation.kind in ('table', 'partition') and not source.relation.inherited]
+            if twins:
+                # A table joined with itself on its key, which 18 may remove.
+                first = rng.choice(twins)
+                right, other, right_rows = self.table_source(self.alias(), first.relation)
+                word = rng.choice(('JOIN', 'JOIN', 'LEFT JOIN'))
+                if word == 'LEFT JOIN':
+                    self.mark_nullable([other])
+                scope.sources.append(other)
+                self.seen['self join'] += 1
+                return f'{text} {word} {right} ON {first.alias}.id = {other.alias}.id', rows
         kind = rng.choice(('JOIN', 'LEFT JOIN', 'CROSS JOIN') if lateral else JOINS)
         equality = None
         if kind != 'CROSS JOIN':

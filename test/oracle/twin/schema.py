@@ -142,15 +142,17 @@ class Builder:
         marker = relation.marker
         by_function = enable and self.rng.random() < 0.4 and not self.plain
         for name, columns in unique:
-            full = f'ALTER TABLE {relation.name} ADD CONSTRAINT {name} UNIQUE ({columns})'
+            include = ' INCLUDE (qty)' if self.rng.random() < 0.2 else ''
+            full = f'ALTER TABLE {relation.name} ADD CONSTRAINT {name} UNIQUE ({columns}){include}'
             if '(' in columns:
-                full = f'CREATE UNIQUE INDEX {name} ON {relation.name} ({columns})'
+                full = f'CREATE UNIQUE INDEX {name} ON {relation.name} ({columns}){include}'
             self.schema.twin.append(full)
             if by_function or self.plain:
                 self.schema.soft.append(full)
             else:
                 live = LIVE_TEST[marker.type].format(marker.name)
-                self.schema.soft.append(f'CREATE UNIQUE INDEX {name} ON {relation.name} ({columns}) WHERE {live}')
+                self.schema.soft.append(
+                    f'CREATE UNIQUE INDEX {name} ON {relation.name} ({columns}){include} WHERE {live}')
         if self.plain:
             return
         if by_function:
@@ -341,7 +343,7 @@ class Builder:
         fixed = {parent.partition_key: key_values} if key_values else {}
         relation = Relation(
             name, columns, kind='partition', marker=parent.marker, managed=True, fixed=fixed, weight=1,
-            partition_key=parent.partition_key if children else None,
+            partition_key=parent.partition_key if children else None, bound=(parent.name, bound),
             writes='iud' if key_values else 'ud')
         if parent.name == 'p_mark' and not self.plain:
             # A deleted row belongs to another partition, so that a DELETE has to name the whole table.

@@ -2,14 +2,18 @@
 
 import re
 
+from .asking import Asking
 from .expressions import Scope
 from .model import Column, Item, Step
-from .queries import KINDS, Queries, order_all
+from .queries import KINDS, order_all
 
 # A comparison with a small number, which PREPARE may turn into a parameter.
 PARAMETER = re.compile(r'(?<!deleted_ms)( (?:=|<>|<|>|<=|>=)) (\d+)(?![\d.:])')
 
 OPAQUE = re.compile(r'\b[fs]_[a-z]+\(')
+
+# What EXPLAIN can take.
+EXPLAINED = ('SELECT', 'WITH', 'DELETE', 'UPDATE', 'INSERT', 'MERGE', '(')
 
 SETTINGS = (
     ('enable_hashjoin', ('off',)), ('enable_nestloop', ('off',)), ('enable_mergejoin', ('off',)),
@@ -40,17 +44,37 @@ def settings(rng, version, seen, parallel=0.08):
     return chosen
 
 
-class Selects(Queries):
+def unprivileged(steps):
+    """Whether the role with few privileges may run the steps.
+
+    Whether a function that it may not run to its end is called at all depends on the plan.
+    """
+    return not any(step.reference or step.noise or OPAQUE.search(step.sql) for step in steps)
+
+
+class Selects(Asking):
     """Generates SELECT items."""
 
     def item(self):
         """One item."""
         forms = ((self.simple, 46), (self.set_operation, 10), (self.with_clause, 12), (self.recursive, 4),
                  (self.whole_table, 5), (self.prepared, 8), (self.cursor, 6), (self.copy, 3),
-                 (self.outside, 3), (self.create_as, 2), (self.appended, 5))
+                 (self.outside, 3), (self.create_as, 2), (self.appended, 5),
+                 (self.asking, 0 if self.unmanaged else 6))
         form = self.rng.choices([form for form, _ in forms], [weight for _, weight in forms])[0]
-        steps = form()
-        return Item(steps, settings(self.rng, self.version, self.seen), role=self.chance(0.15))
+        steps = self.explained(form())
+        return Item(steps, settings(self.rng, self.version, self.seen), role=self.chance(0.15) and unprivileged(steps))
+
+    def explained(self, steps):
+        """Puts EXPLAIN before some of the steps: it has to print the rewritten trees."""
+        result = []
+        for step in steps:
+            if step.sql.startswith(EXPLAINED) and self.chance(0.04):
+                self.seen['explain'] += 1
+                analyze = self.rng.choice(('ANALYZE, TIMING off, ', '')) if step.sql.startswith('SELECT') else ''
+                result.append(Step(f'EXPLAIN ({analyze}VERBOSE, COSTS off) {step.sql}', 'explain', compare='state'))
+            result.append(step)
+        return result
 
     def simple(self):
         """A block, with ORDER BY and LIMIT or row locks."""

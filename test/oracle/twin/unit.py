@@ -114,6 +114,9 @@ class Unit:
                 self.history.append(statement)
                 cursor.execute(statement.replace('{schema}', name))
             cursor.execute('COMMIT')
+            if self.kind == 'select' and self.random('vacuum').random() < 0.5:
+                # Makes index-only scans worth their while.
+                cursor.execute(f"VACUUM (ANALYZE) {', '.join(self.schema.contents)}")
             connection.close()
         self.soft = connect(self.options.dsn, 'soft')
         self.twin = connect(self.options.dsn, 'twin')
@@ -146,10 +149,10 @@ class Unit:
         """Generates and runs one item."""
         rng, seen = self.random(number), self.result.seen
         if self.kind == 'select':
-            item = Selects(rng, self.schema, seen, self.options.version).item()
+            item = Selects(rng, self.schema, seen, self.options).item()
         else:
-            item = Transactions(rng, self.schema, seen, self.options.version, number).item()
-        self.command('; '.join(['BEGIN', *item.settings]))
+            item = Transactions(rng, self.schema, seen, self.options, number).item()
+        self.command('; '.join([item.begin, *item.settings]))
         if item.role:
             self.result.seen['as a role with few privileges'] += 1
             self.command('SET LOCAL ROLE oracle_app')
@@ -180,26 +183,43 @@ class Unit:
             self.command('SAVEPOINT guard')
         # Unmanaged, the soft side is asked what the twin is asked.
         sql = step.twin if step.twin and self.options.plain else step.sql
+        if step.reference:
+            reference = self.unfiltered(step.reference)
+        if step.visible:
+            self.command(f"SET LOCAL orm_ext.deleted_rows = '{step.visible}'")
         self.history.append(sql)
         soft = ask(self.soft, sql, step.copy)
+        if step.visible and not soft.sqlstate:
+            self.command("SET LOCAL orm_ext.deleted_rows = 'hide'")
         if step.noise:
             if soft.sqlstate:
                 raise Mismatch([f'{step.kind}: {soft.describe()}', *self.told()])
             return
-        twin = ask(self.twin, step.twin or sql, step.copy)
+        if step.reference:
+            twin = reference
+        else:
+            twin = ask(self.twin, step.twin or sql, step.copy)
         if self.options.verbose:
             print(f'{step.sql};\n    -- soft: {soft.describe()}\n    -- twin: {twin.describe()}', flush=True)
         self.result.statements[step.kind] += 1
         if TIMEOUT in (soft.sqlstate, twin.sqlstate):
             self.result.timeouts += 1
         else:
-            reason = difference(soft, twin, step.ordered, step.tag)
+            reason = difference(soft, twin, step.ordered, step.compare)
             if reason:
                 raise Mismatch(self.explain(reason, step, soft, twin))
             self.account(step, soft)
         self.failed = bool(soft.sqlstate or twin.sqlstate)
         if guarded:
             self.command('ROLLBACK TO guard' if self.failed else 'RELEASE guard')
+
+    def unfiltered(self, sql):
+        """What the soft side says while nothing is hidden."""
+        self.command("SET LOCAL orm_ext.deleted_rows = 'show'")
+        answer = ask(self.soft, sql)
+        if not answer.sqlstate:
+            self.command("SET LOCAL orm_ext.deleted_rows = 'hide'")
+        return answer
 
     def account(self, step, answer):
         """Counts what an agreed answer contained."""
@@ -221,6 +241,8 @@ class Unit:
             self.command('RESET ROLE')
         self.compare_contents('before the end of the transaction')
         self.command('COMMIT' if item.commit else 'ROLLBACK')
+        for step in item.after:
+            self.step(step, False)
         if not item.commit:
             self.compare_contents('after ROLLBACK')
         physical = self.count_physical()
@@ -270,6 +292,8 @@ class Unit:
         lines = [f'{reason} of a statement ({step.kind})', *self.told()]
         if step.twin:
             lines.append(f'  on the twin: {step.twin};')
+        if step.reference:
+            lines.append(f'  reference with every row shown: {step.reference};')
         lines += [f'  soft: {soft.describe()}', f'  twin: {twin.describe()}']
         if not soft.sqlstate and not twin.sqlstate:
             lines += show_rows(soft, twin)
