@@ -34,12 +34,12 @@ CREATE TABLE articles (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 
 -- @quiet
 INSERT INTO users (name, email) VALUES
-    ('Ada', 'ada@example.org'), ('Alan', 'alan@example.org'), ('Edsger', 'edsger@example.org'),
-    ('Grace', 'grace@example.org'), ('Linus', 'linus@example.org');
+    ('Ann', 'ann@example.org'), ('Bob', 'bob@example.org'), ('Chloe', 'chloe@example.org'),
+    ('Dan', 'dan@example.org'), ('Eve', 'eve@example.org');
 
 -- @quiet
 INSERT INTO posts (user_id, title) VALUES
-    (1, 'The engine'), (1, 'Numbers'), (3, 'On goto'), (2, 'Thinking'), (2, 'Patterns');
+    (1, 'The engine'), (1, 'Numbers'), (3, 'On tabs'), (2, 'Thinking'), (2, 'Patterns');
 
 -- @quiet
 INSERT INTO post_tags VALUES
@@ -87,11 +87,11 @@ ANALYZE;
 
 -- session.delete(user), user.destroy(), repository.remove(user): they all end in this.
 
-DELETE FROM users WHERE email = 'grace@example.org';
+DELETE FROM users WHERE email = 'dan@example.org';
 
 -- The same row again: gone, as far as anyone can tell.
 
-DELETE FROM users WHERE email = 'grace@example.org';
+DELETE FROM users WHERE email = 'dan@example.org';
 
 -- @both
 SELECT id, name, deleted_at::time(0) AS deleted FROM users ORDER BY id;
@@ -109,7 +109,7 @@ SELECT status, count(*) FROM articles GROUP BY status ORDER BY status;
 
 --- 4. Joins, views and sums follow
 
-DELETE FROM posts WHERE title = 'On goto';
+DELETE FROM posts WHERE title = 'On tabs';
 
 -- @both
 SELECT p.title, u.name AS author, string_agg(t.tag, ', ' ORDER BY t.tag) AS tags
@@ -127,13 +127,13 @@ SELECT * FROM turnover;
 
 --- 5. Unique means unique among the living
 
--- Grace signs up again with the address of her deleted account.
+-- Dan signs up again with the address of his deleted account.
 
-INSERT INTO users (name, email) VALUES ('Grace', 'grace@example.org') RETURNING id, email;
+INSERT INTO users (name, email) VALUES ('Dan', 'dan@example.org') RETURNING id, email;
 
 -- The upsert that every ORM writes finds the living row and leaves the deleted one alone.
 
-INSERT INTO users (name, email) VALUES ('Grace H.', 'grace@example.org')
+INSERT INTO users (name, email) VALUES ('Dan again', 'dan@example.org')
 ON CONFLICT (email) DO UPDATE SET name = excluded.name RETURNING id, name;
 
 -- @both

@@ -91,6 +91,11 @@ $standby->stop;
 
 note 'logical replication';
 
+# A walsender and an apply worker have the library only if the whole server has it.
+my $shared = "shared_preload_libraries = 'orm_ext'";
+$primary->append_conf('postgresql.conf', $shared);
+$primary->restart;
+
 ask($primary, 'app', join('', map { managed_table($_) } qw(everything filtered live_only kept)) . q(
 	CREATE TABLE plain (id int PRIMARY KEY, v int NOT NULL, deleted_at timestamptz);
 	INSERT INTO plain VALUES (1, 10), (2, 20);
@@ -99,9 +104,8 @@ ask($primary, 'app', join('', map { managed_table($_) } qw(everything filtered l
 	CREATE PUBLICATION some_rows FOR TABLE filtered WHERE (id > 1);
 	CREATE PUBLICATION live_rows FOR TABLE live_only WHERE (deleted_at IS NULL)));
 
-my $subscriber = new_node('subscriber', '', allows_streaming => 'logical');
+my $subscriber = new_node('subscriber', $shared, allows_streaming => 'logical');
 create_database($subscriber, 'copy');
-ask($subscriber, 'copy', 'SELECT orm_ext.preload()');
 ask($subscriber, 'copy', q(SET client_min_messages = error;)
 	  . join('', map { managed_table($_) . "SET orm_ext.delete_mode = hard; TRUNCATE $_; RESET orm_ext.delete_mode;" } qw(everything filtered kept plain))
 	  . 'ALTER TABLE kept ENABLE ALWAYS TRIGGER soft_delete;

@@ -193,6 +193,7 @@ prepare_rows();
 rows_seen() for 1 .. 7;
 like(join(' ', $session->query("SELECT generic_plans > 0 FROM pg_prepared_statements WHERE name = 'rows'")),
 	qr/\(t\)/, 'the plan is a generic one by now');
+$session->query('SET plan_cache_mode = force_generic_plan');
 rows_follow('SET',
 	'' => 4,
 	q(SET orm_ext.deleted_rows = 'show') => 5,
@@ -225,6 +226,7 @@ $session->query('DISCARD ALL');
 like(join(' ', $session->bind('', 'rows', 0)->sync->replies), qr/ERROR 26000/, 'DISCARD ALL: the statement is gone');
 prepare_rows();
 is(rows_seen(), 4, 'DISCARD ALL: the setting is gone');
+$session->query('SET plan_cache_mode = force_generic_plan');
 
 # A function's SET clause holds inside it only.
 $session->query($_) for (

@@ -52,7 +52,8 @@ class Transactions(Deletes, Merges, Definitions):
     def hold(self, item):
         """A cursor that outlives the transaction."""
         name, block = self.alias('h'), self.block(1)
-        position = self.rng.randint(0, len(item.steps))
+        # Not in the middle, where a setting may show deleted rows for a moment.
+        position = self.rng.choice((0, len(item.steps)))
         item.steps.insert(position, Step(f'DECLARE {name} CURSOR WITH HOLD FOR {block.text}{order_all(block.columns)}',
                                          'declare'))
         item.after = [Step(f'FETCH {count} FROM {name}', 'fetch', ordered=True) for count in ('3', 'ALL')]
