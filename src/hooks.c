@@ -88,7 +88,7 @@ complete_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo 
 
 /* Complete what the executor has set up, once all extensions have. */
 static void
-start_executor(QueryDesc * query_desc, int eflags)
+start_executor(QueryDesc *query_desc, int eflags)
 {
 	if (prev_executor_start)
 		prev_executor_start(query_desc, eflags);

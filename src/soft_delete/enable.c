@@ -184,7 +184,7 @@ typedef struct ClashContext
 {
 	const char *table;
 	const char *condition;
-}			ClashContext;
+} ClashContext;
 
 /* Add the hint to the server's error. */
 static void

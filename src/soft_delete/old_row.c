@@ -46,7 +46,7 @@ orm_is_soft_delete_list(List *targetlist)
 
 /* 18 and later: the query says it all. */
 void
-orm_return_old_rows(QueryDesc * query_desc)
+orm_return_old_rows(QueryDesc *query_desc)
 {
 }
 
@@ -54,7 +54,7 @@ orm_return_old_rows(QueryDesc * query_desc)
 
 /* Does a plan node do a soft DELETE? */
 static bool
-is_soft_delete(ModifyTable * node)
+is_soft_delete(ModifyTable *node)
 {
 	return node->operation == CMD_UPDATE &&
 		orm_is_soft_delete_list(outerPlan(node)->targetlist);
@@ -81,7 +81,7 @@ old_row_mutator(Node *node, Index *varno)
  * expression context is the node's own, with that row in a place of its own.
  */
 static void
-return_old_row(ModifyTableState * mtstate, ResultRelInfo * rri, List *returning)
+return_old_row(ModifyTableState *mtstate, ResultRelInfo *rri, List *returning)
 {
 	EState	   *estate = mtstate->ps.state;
 	ExprContext *econtext = palloc_object(ExprContext);
@@ -98,7 +98,7 @@ return_old_row(ModifyTableState * mtstate, ResultRelInfo * rri, List *returning)
 
 /* Do so for all result relations of a soft DELETE that have such triggers. */
 static void
-return_old_rows(PlanState * planstate)
+return_old_rows(PlanState *planstate)
 {
 	ModifyTableState *mtstate = (ModifyTableState *) planstate;
 	ModifyTable *node;
@@ -122,7 +122,7 @@ return_old_rows(PlanState * planstate)
  * and in WITH, where the plans of data-modifying statements are sub-plans.
  */
 void
-orm_return_old_rows(QueryDesc * query_desc)
+orm_return_old_rows(QueryDesc *query_desc)
 {
 	EState	   *estate = query_desc->estate;
 	MemoryContext oldcontext;

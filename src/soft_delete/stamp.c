@@ -41,7 +41,7 @@ typedef struct StatementStamp
 	CommandId	command;
 	TimestampTz stamp;
 	MemoryContextCallback at_end;
-}			StatementStamp;
+} StatementStamp;
 
 /* Those in execution: few, since one is nested in the other. */
 static dlist_head statements = DLIST_STATIC_INIT(statements);

@@ -51,7 +51,7 @@ typedef struct ReferentialTemplate
 	const char *head;
 	bool		names_table;	/* does a quoted table come next? */
 	const char *part;
-}			ReferentialTemplate;
+} ReferentialTemplate;
 
 static const ReferentialTemplate referential_templates[] = {
 	{"SELECT 1 FROM ", true, " FOR KEY SHARE OF x"},
@@ -63,7 +63,7 @@ static const ReferentialTemplate referential_templates[] = {
 
 /* Is a query written after the template? */
 static bool
-matches_template(const char *query, const ReferentialTemplate * template)
+matches_template(const char *query, const ReferentialTemplate *template)
 {
 	const char *rest = query + strlen(template->head);
 
