@@ -130,18 +130,18 @@ GRANT SELECT ON orm_ext.managed TO PUBLIC;
 -- Is it on?
 -- ---------------------------------------------------------------------------
 
-CREATE FUNCTION orm_ext.library_version() RETURNS text
+CREATE FUNCTION orm_ext.loaded_version() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'orm_library_version';
+AS 'MODULE_PATHNAME', 'orm_loaded_version';
 
-COMMENT ON FUNCTION orm_ext.library_version() IS
+COMMENT ON FUNCTION orm_ext.loaded_version() IS
 'Version of the library in this session. No errors.';
 
-CREATE FUNCTION orm_ext.library_loaded_by() RETURNS text
+CREATE FUNCTION orm_ext.loaded_by() RETURNS text
 LANGUAGE c STABLE PARALLEL RESTRICTED
-AS 'MODULE_PATHNAME', 'orm_library_loaded_by';
+AS 'MODULE_PATHNAME', 'orm_loaded_by';
 
-COMMENT ON FUNCTION orm_ext.library_loaded_by() IS
+COMMENT ON FUNCTION orm_ext.loaded_by() IS
 'What brought the library into this session: shared_preload_libraries, session_preload_libraries, or the session itself. No errors.';
 
 CREATE FUNCTION orm_ext.new_sessions_preload() RETURNS boolean
@@ -176,7 +176,7 @@ BEGIN
 	-- a library that is gone or older must not keep the rest from being told
 	item := 'library';
 	BEGIN
-		library := orm_ext.library_version();
+		library := orm_ext.loaded_version();
 		preloaded := orm_ext.new_sessions_preload();
 		value := library;
 		IF library <> objects THEN
@@ -189,7 +189,7 @@ BEGIN
 	RETURN NEXT;
 
 	IF library IS NOT NULL THEN
-		item := 'loaded by'; value := orm_ext.library_loaded_by(); action := NULL;
+		item := 'loaded by'; value := orm_ext.loaded_by(); action := NULL;
 		RETURN NEXT;
 
 		item := 'new sessions load it'; value := CASE WHEN preloaded THEN 'yes' ELSE 'no' END;

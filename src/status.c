@@ -203,21 +203,21 @@ orm_warn_unless_preloaded(const char *table)
 			 errhint("SELECT orm_ext.preload(); and reconnect sessions that are open, pooled ones included.")));
 }
 
-PG_FUNCTION_INFO_V1(orm_library_version);
-PG_FUNCTION_INFO_V1(orm_library_loaded_by);
+PG_FUNCTION_INFO_V1(orm_loaded_version);
+PG_FUNCTION_INFO_V1(orm_loaded_by);
 PG_FUNCTION_INFO_V1(orm_new_sessions_preload);
 PG_FUNCTION_INFO_V1(orm_preload);
 
-/* orm_ext.library_version() → text: version of the loaded library */
+/* orm_ext.loaded_version() → text: version of the loaded library */
 Datum
-orm_library_version(PG_FUNCTION_ARGS)
+orm_loaded_version(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(ORM_EXT_VERSION));
 }
 
-/* orm_ext.library_loaded_by() → text: what brought it into this session */
+/* orm_ext.loaded_by() → text: what brought it into this session */
 Datum
-orm_library_loaded_by(PG_FUNCTION_ARGS)
+orm_loaded_by(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(loaded_by));
 }

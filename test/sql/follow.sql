@@ -32,6 +32,26 @@ EXECUTE live;
 ALTER TABLE post RENAME COLUMN title TO heading;
 ALTER TABLE post RENAME COLUMN "Removed, at" TO deleted_at;
 ALTER TABLE post RENAME COLUMN heading TO title;
+-- by way of another command, as the server allows
+ALTER VIEW post RENAME COLUMN deleted_at TO gone;
+EXECUTE live;
+ALTER FOREIGN TABLE post RENAME COLUMN gone TO deleted_at;
+EXECUTE live;
+SELECT "table", "column" FROM orm_ext.managed;
+-- what is done to a type that a table is made of is told at the next use
+CREATE TYPE note_type AS (id int, deleted_at timestamptz);
+CREATE TABLE note OF note_type;
+CREATE TRIGGER gone BEFORE DELETE ON note
+	FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+INSERT INTO note VALUES (1), (2);
+DELETE FROM note WHERE id = 1;
+ALTER TYPE note_type RENAME ATTRIBUTE deleted_at TO gone CASCADE;
+SELECT * FROM note;
+\echo SQLSTATE :SQLSTATE
+CREATE OR REPLACE TRIGGER gone BEFORE DELETE ON note
+	FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('gone');
+SELECT * FROM note;
+DROP TABLE note;
 -- names change places
 BEGIN;
 ALTER TABLE post RENAME COLUMN title TO spare;

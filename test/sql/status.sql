@@ -7,10 +7,10 @@ SET search_path = soft;
 \pset tuples_only on
 
 -- library and objects are of the version that the control file says
-SELECT extversion = orm_ext.library_version(), extversion = default_version
+SELECT extversion = orm_ext.loaded_version(), extversion = default_version
 FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'orm_ext';
 -- the server knows what loaded it
-SELECT orm_ext.library_loaded_by() IN ('session_preload_libraries', 'shared_preload_libraries');
+SELECT orm_ext.loaded_by() IN ('session_preload_libraries', 'shared_preload_libraries');
 SELECT orm_ext.new_sessions_preload();
 SELECT orm_ext.preload();
 

@@ -60,7 +60,7 @@ is(status('bare', 'objects'), status('bare', 'library'), 'objects and library ar
 
 is(ask($node, 'bare', "LOAD 'orm_ext'; $reads"), 4, 'LOAD brings the library in');
 like(loaded_by('bare', "LOAD 'orm_ext'"), qr/^LOAD/, '... and status() says so');
-is(ask($node, 'bare', "DO 'BEGIN PERFORM orm_ext.library_version(); END'; $reads"), 4,
+is(ask($node, 'bare', "DO 'BEGIN PERFORM orm_ext.loaded_version(); END'; $reads"), 4,
 	'so does the first call of a function');
 is(ask($node, 'bare', "PREPARE q AS $reads EXECUTE q; LOAD 'orm_ext'; EXECUTE q"), "5\n4",
 	'plans that were cached before follow');
@@ -180,7 +180,7 @@ like($mismatch, qr/HINT:  ALTER EXTENSION orm_ext UPDATE;/, '... with the line t
 is(() = $mismatch =~ /WARNING/g, 1, '... once');
 like(status('bare', 'library'), qr/-> ALTER EXTENSION orm_ext UPDATE;/, 'status() says it too');
 is(rows_seen('bare'), 4, 'both keep working');
-ask($node, 'bare', q(UPDATE pg_extension SET extversion = orm_ext.library_version() WHERE extname = 'orm_ext'));
+ask($node, 'bare', q(UPDATE pg_extension SET extversion = orm_ext.loaded_version() WHERE extname = 'orm_ext'));
 is(told($node, 'bare', $reads), '', 'no warning once they fit');
 
 note 'the first statement of a session without the library';

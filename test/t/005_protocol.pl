@@ -304,7 +304,7 @@ sub late_library
 
 	ask($node, 'late', "DROP TABLE IF EXISTS post; $setup");
 	$late = OrmExt::Session->new($node, 'late');
-	$late->parse('', $sql)->bind('p', '')->run('SELECT orm_ext.library_version()')->execute('p')->sync->replies;
+	$late->parse('', $sql)->bind('p', '')->run('SELECT orm_ext.loaded_version()')->execute('p')->sync->replies;
 	is(live_and_deleted($node, 'late', 'post'), $expected, $name);
 	return;
 }

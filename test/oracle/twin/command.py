@@ -4,7 +4,9 @@ import argparse
 from concurrent import futures
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import time
 
 import psycopg2
@@ -143,6 +145,8 @@ def run_all(options, settings, jobs, work):
 def main(description):
     """Runs the comparison; the last line is `N passed, N failed`."""
     options = arguments(description)
+    # So that the server is stopped when somebody stops us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     work = units(options)
     jobs = max(1, min(options.jobs, len(work)))
     with Server(options) as server:

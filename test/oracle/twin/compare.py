@@ -2,6 +2,7 @@
 
 from collections import Counter, namedtuple
 import io
+import time
 
 import psycopg2
 from psycopg2 import extensions
@@ -27,9 +28,19 @@ class Answer(namedtuple('Answer', 'tag columns rows sqlstate message')):
         return ', '.join(lines)
 
 
+def patient_connect(dsn, attempts=40):
+    """A connection; waits while the server recovers from a crash that another session caused."""
+    for _ in range(attempts - 1):
+        try:
+            return psycopg2.connect(dsn)
+        except psycopg2.OperationalError:
+            time.sleep(0.5)
+    return psycopg2.connect(dsn)
+
+
 def connect(dsn, schema):
     """A session whose search_path is one of the schemas."""
-    connection = psycopg2.connect(dsn)
+    connection = patient_connect(dsn)
     connection.autocommit = True
     extensions.register_type(extensions.new_type(TEXT_OIDS, 'AS_PRINTED', lambda value, cursor: value), connection)
     cursor = connection.cursor()

@@ -87,6 +87,9 @@ class Unit:
                 self.fail(number, lines)
                 if LOST in lines[0] or not self.recover():
                     break
+            except psycopg2.Error as error:
+                self.fail(number, [f'{LOST}: {error}', *self.told()])
+                break
         self.close()
         return self.result
 
