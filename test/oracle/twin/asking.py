@@ -78,10 +78,10 @@ class Asking(Queries):
             # A sub-query is a level of its own: the outer mention does not reach it.
             table, source = self.managed_source()
             link = self.expressions.equality(sources, [source])
-            conditions.append(f'EXISTS (SELECT 1 FROM @ WHERE {link})')
+            conditions.append(f'EXISTS (SELECT 1 FROM OTHER_TABLE WHERE {link})')
             where = f" WHERE {' AND '.join(conditions)}"
-            text += where.replace('@', table)
-            reference += where.replace('@', self.restricted(table, source, LIVE_TEST))
+            text += where.replace('OTHER_TABLE', table)
+            reference += where.replace('OTHER_TABLE', self.restricted(table, source, LIVE_TEST))
         elif conditions:
             text, reference = (f"{part} WHERE {' AND '.join(conditions)}" for part in (text, reference))
         self.seen['asking by mention'] += 1

@@ -15,6 +15,8 @@ class Merges(Writes):
         text, target = self.target('iud'[rng.randrange(3)], lambda item: item.merge and item.has('grp', 'qty'))
         source_text, source, unique = self.merge_source()
         key = 'id' if target.relation.has('id') and rng.random() < 0.7 else 'grp'
+        # Where two errors are possible, which comes first depends on the order of rows.
+        unique = unique or target.relation.name == 't_rls'
         name = 'k' if unique else rng.choice([column.name for column in source.columns if column.type == 'int'])
         condition = f'{target.alias}.{key} = {source.alias}.{name}'
         if rng.random() < 0.2:
@@ -28,8 +30,12 @@ class Merges(Writes):
         sql = f"MERGE INTO {text} USING {source_text} ON {condition} {' '.join(actions)}"
         if self.version >= 170000 and rng.random() < 0.4:
             self.seen['merge returning'] += 1
-            sql += ' RETURNING ' + rng.choice(('merge_action()', f'merge_action(), {target.alias}.*',
-                                               f'merge_action(), {target.alias}.qty, {source.alias}.k'))
+            returned = rng.choice(('merge_action()', f'merge_action(), {target.alias}.*',
+                                   f'merge_action(), {target.alias}.qty, {source.alias}.k'))
+            # A known limit of 17, see README: what a BEFORE UPDATE trigger made of the row shows.
+            if self.version < 180000 and target.relation.name == 't_bump':
+                returned = f'merge_action(), {source.alias}.k'
+            sql += f' RETURNING {returned}'
         return [Step(sql, 'merge')]
 
     def merge_source(self):
