@@ -45,8 +45,8 @@ class Transactions(Deletes, Merges, Definitions):
         if self.chance(0.15):
             self.seen['isolation level'] += 1
             item.begin += f' ISOLATION LEVEL {rng.choice(LEVELS)}'
-        if item.commit and not item.role and self.chance(0.15):
-            self.hold(item)
+        if item.commit and not item.role and self.chance(0.15) and not any(step.kind == 'ddl' for step in steps):
+            self.hold(item)     # not with DDL, which open cursors forbid
         return item
 
     def hold(self, item):
