@@ -110,6 +110,95 @@ COMMENT ON FUNCTION orm_ext.disable_soft_delete(regclass, text) IS
 Arguments: the table; unique_keys: live (keys stay as they are) or all (keys among live rows are made to hold among all rows).
 Errors: 42501 not the owner, 42809 not a table, 22023 unique_keys, 23505 a key is to hold among all rows and does not.';
 
+-- ---------------------------------------------------------------------------
+-- Versions and timestamps: the declarations
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.version() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_version';
+
+COMMENT ON FUNCTION orm_ext.version() IS
+'Trigger function, BEFORE INSERT OR UPDATE [OR DELETE] FOR EACH ROW: keeps a version column for optimistic locking.
+Arguments: the column, of type smallint, integer, bigint, uuid or timestamptz; then options: mode=auto|strict|echo, ignore=a,b (columns whose change does not count), overflow=error|wrap, clock=transaction|statement|wall (timestamptz).
+A statement that does not list the column has it bumped if the row changed; one that lists it must give the next version (auto, strict) or the stored one (echo; auto).
+Errors: OE001 (orm_ext.stale_sqlstate) the row is stale, OE002 mode=echo and no version given, 22003 no next version; 39P01, 22023, 42703, 42804, 428C9, 42710 for the declaration.';
+
+CREATE FUNCTION orm_ext.timestamps() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_timestamps';
+
+COMMENT ON FUNCTION orm_ext.timestamps() IS
+'Trigger function, BEFORE INSERT OR UPDATE FOR EACH ROW: keeps when a row was created and updated.
+Arguments: the two columns, of type timestamptz, timestamp, date or bigint, either may be empty; then options: clock=transaction|statement|wall, immutable=keep|error (a change of created), ignore=a,b, unit=microseconds|milliseconds|seconds since 1970 (bigint), zone=session|utc (timestamp, date), resent=keep|move (the stored time in the SET list), created_by=column, updated_by=column.
+The rule is that of the MySQL manual for automatic timestamps: a value in the SET list wins; otherwise the time moves if another column changed, and never back.
+Errors: 428C9 immutable=error and created is changed; 39P01, 22023, 42703, 42804, 428C9, 42710 for the declaration.';
+
+CREATE FUNCTION orm_ext.stamp() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_stamp';
+
+COMMENT ON FUNCTION orm_ext.stamp() IS
+'Trigger function, BEFORE INSERT OR UPDATE [OR DELETE] FOR EACH ROW: orm_ext.version() and orm_ext.timestamps() in one pass.
+Arguments: version=column, created=column, updated=column, created_by=column, updated_by=column (a string type, integer, bigint, uuid or regrole: orm_ext.actor, else the session user), change_id=column (bigint: number of the transaction, for orm_ext.min_active_change_id()), and the options of the two.
+Errors: those of the two, and 22P02 or another where orm_ext.actor is no value of the column.';
+
+CREATE FUNCTION orm_ext.touch_parent() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_touch_parent';
+
+COMMENT ON FUNCTION orm_ext.touch_parent() IS
+'Trigger function, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: a change of a row is one of the row that it refers to. Before the transaction commits, each parent is updated once, in the order of the keys, as the owner of the table with the trigger.
+Arguments: a column of the foreign key; the column of the parent to touch, of type timestamptz, timestamp, date or bigint; version=keep|bump (the version of the parent).
+Errors: 39P01, 22023, 42703, 42830, 42804 for the declaration; whatever the update of the parent raises.';
+
+-- ---------------------------------------------------------------------------
+-- Versions and timestamps: for clients
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.update_checked(rel regclass, key anyelement, version text, changes jsonb) RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_update_checked';
+
+COMMENT ON FUNCTION orm_ext.update_checked(regclass, anyelement, text, jsonb) IS
+'Updates the row with this primary key if it is of this version, and returns it as it is then.
+Arguments: the table; the key, for several columns an object in jsonb; the version that was read; the columns to change and their values.
+Errors: OE001 (orm_ext.stale_sqlstate) the row is of another version, or gone; 22004 a null argument, 55000 no version, 42P16 no primary key, 22023 key or changes do not fit, 42703 no such column; whatever the UPDATE raises.';
+
+CREATE FUNCTION orm_ext.update_checked(rel regclass, key text, version text, changes jsonb) RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_update_checked';
+
+COMMENT ON FUNCTION orm_ext.update_checked(regclass, text, text, jsonb) IS
+'orm_ext.update_checked() for a key in a literal without a type.';
+
+CREATE FUNCTION orm_ext.delete_checked(rel regclass, key anyelement, version text) RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_delete_checked';
+
+COMMENT ON FUNCTION orm_ext.delete_checked(regclass, anyelement, text) IS
+'Deletes the row with this primary key if it is of this version, and returns it as it was.
+Arguments: the table; the key, for several columns an object in jsonb; the version that was read.
+Errors: those of orm_ext.update_checked(), as far as they apply.';
+
+CREATE FUNCTION orm_ext.delete_checked(rel regclass, key text, version text) RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_delete_checked';
+
+COMMENT ON FUNCTION orm_ext.delete_checked(regclass, text, text) IS
+'orm_ext.delete_checked() for a key in a literal without a type.';
+
+CREATE FUNCTION orm_ext.min_active_change_id() RETURNS bigint
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_min_active_change_id';
+
+COMMENT ON FUNCTION orm_ext.min_active_change_id() IS
+'The least change_id that may still come: each smaller one is of a transaction that has ended and that this statement sees. Read the rows with last <= change_id and change_id < orm_ext.min_active_change_id() in one statement, and take the bound for the next time. No errors.';
+
+-- ---------------------------------------------------------------------------
+-- What is managed
+-- ---------------------------------------------------------------------------
+
 CREATE VIEW orm_ext.managed AS
 SELECT t.tgrelid::regclass AS "table",
 	'soft_delete' AS policy,

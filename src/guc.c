@@ -16,12 +16,21 @@
 #include "utils/guc_tables.h"
 #include "utils/plancache.h"
 #include "utils/rls.h"
+#include "utils/varlena.h"
 
 #include "compat.h"
 #include "guc.h"
 
+char	   *orm_actor = NULL;
+uint64		orm_actor_generation = 0;
+char	   *orm_auto_manage = NULL;
+bool		orm_bypass_stamps = false;
 int			orm_deleted_rows = ORM_DELETED_ROWS_HIDE;
 int			orm_delete_mode = ORM_DELETE_MODE_SOFT;
+char	   *orm_expected_version = NULL;
+int			orm_expected_version_depth = 0;
+char	   *orm_stale_sqlstate = NULL;
+int			orm_version_guard = ORM_VERSION_GUARD_OFF;
 
 static GucBoolAssignHook prev_assign_row_security = NULL;
 
@@ -37,6 +46,66 @@ static const struct config_enum_entry delete_mode_options[] = {
 	{"hard", ORM_DELETE_MODE_HARD, false},
 	{NULL, 0, false}
 };
+
+static const struct config_enum_entry version_guard_options[] = {
+	{"off", ORM_VERSION_GUARD_OFF, false},
+	{"warn", ORM_VERSION_GUARD_WARN, false},
+	{"error", ORM_VERSION_GUARD_ERROR, false},
+	{NULL, 0, false}
+};
+
+/* Have values that were made from orm_ext.actor forgotten. */
+static void
+assign_actor(const char *newval, void *extra)
+{
+	orm_actor_generation++;
+}
+
+/* Is orm_ext.auto_manage a list of schemas? */
+static bool
+check_auto_manage(char **newval, void **extra, GucSource source)
+{
+	List	   *schemas;
+
+	if (SplitIdentifierString(pstrdup(*newval), ',', &schemas))
+		return true;
+	GUC_check_errdetail("List syntax is invalid.");
+	GUC_check_errhint("Separate names of schemas by commas.");
+	return false;
+}
+
+/* Is orm_ext.stale_sqlstate the SQLSTATE of an error? */
+static bool
+check_stale_sqlstate(char **newval, void **extra, GucSource source)
+{
+	const char *digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (strlen(*newval) == 5 && strspn(*newval, digits) == 5 &&
+		strncmp(*newval, "00", 2) != 0 && strncmp(*newval, "01", 2) != 0 &&
+		strncmp(*newval, "02", 2) != 0)
+		return true;
+	GUC_check_errdetail("An SQLSTATE has five digits or upper case letters; classes 00, 01 and 02 are no errors.");
+	return false;
+}
+
+/* Have cached plans guarded, or no longer. */
+static void
+assign_version_guard(int newval, void *extra)
+{
+	if (newval != orm_version_guard)
+		ResetPlanCache();
+}
+
+/* The guard lets statements pass for which a version is expected. */
+static void
+assign_expected_version(const char *newval, void *extra)
+{
+	bool		is_set = newval != NULL && *newval != '\0';
+	bool		was_set = orm_expected_version != NULL && *orm_expected_version != '\0';
+
+	if (orm_version_guard != ORM_VERSION_GUARD_OFF && is_set != was_set)
+		ResetPlanCache();
+}
 
 /* Make cached plans follow orm_ext.deleted_rows. */
 static void
@@ -91,6 +160,37 @@ watch_row_security(void)
 void
 orm_guc_init(void)
 {
+	DefineCustomStringVariable("orm_ext.actor",
+							   "Who acts, for columns that say who created or updated a row.",
+							   "What the application calls its user: a name, uuid or number, "
+							   "as the type of the column wants it. Where it is empty, the "
+							   "session's user is named. Meant for SET LOCAL.",
+							   &orm_actor,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   NULL, assign_actor, NULL);
+
+	DefineCustomStringVariable("orm_ext.auto_manage",
+							   "Schemas in which new tables are managed from the start.",
+							   "A list of schemas, separated by commas. For each table that is "
+							   "created there, orm_ext.manage() is called.",
+							   &orm_auto_manage,
+							   "",
+							   PGC_USERSET,
+							   GUC_LIST_INPUT,
+							   check_auto_manage, NULL, NULL);
+
+	DefineCustomBoolVariable("orm_ext.bypass_stamps",
+							 "Whether updates keep versions and timestamps as they are given.",
+							 "For backfills and imports. Only the owner of a table may update it "
+							 "so.",
+							 &orm_bypass_stamps,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
 	/*
 	 * Both are harmless to let a user set: soft delete is not a security
 	 * barrier, and a real DELETE needs the DELETE privilege all the same.
@@ -119,6 +219,39 @@ orm_guc_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, assign_deleted_rows, NULL);
+
+	DefineCustomStringVariable("orm_ext.expected_version",
+							   "Version that rows must have to be updated or deleted.",
+							   "For clients that cannot put the version into the conditions of "
+							   "their statements. A row of another version is stale, unless this "
+							   "transaction wrote it. Meant for SET LOCAL.",
+							   &orm_expected_version,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   NULL, assign_expected_version, NULL);
+
+	DefineCustomStringVariable("orm_ext.stale_sqlstate",
+							   "SQLSTATE of the error for a stale row.",
+							   "40001 suits frameworks that repeat a whole transaction upon it; "
+							   "a client that repeats only the statement will fail again.",
+							   &orm_stale_sqlstate,
+							   "OE001",
+							   PGC_USERSET,
+							   0,
+							   check_stale_sqlstate, NULL, NULL);
+
+	DefineCustomEnumVariable("orm_ext.version_guard",
+							 "What to do about statements that forget the version of a row.",
+							 "An UPDATE or DELETE that picks rows of a table with a version by "
+							 "their primary key, and does not mention the version in its "
+							 "conditions, raises a warning or an error when it is planned.",
+							 &orm_version_guard,
+							 ORM_VERSION_GUARD_OFF,
+							 version_guard_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, assign_version_guard, NULL);
 
 	MarkGUCPrefixReserved("orm_ext");
 	watch_row_security();

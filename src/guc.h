@@ -23,8 +23,23 @@ enum OrmDeleteMode
 	ORM_DELETE_MODE_HARD
 };
 
+enum OrmVersionGuard
+{
+	ORM_VERSION_GUARD_OFF,
+	ORM_VERSION_GUARD_WARN,
+	ORM_VERSION_GUARD_ERROR
+};
+
+extern char *orm_actor;
+extern uint64 orm_actor_generation; /* changes with orm_actor */
+extern char *orm_auto_manage;
+extern bool orm_bypass_stamps;
 extern int	orm_deleted_rows;
 extern int	orm_delete_mode;
+extern char *orm_expected_version;
+extern int	orm_expected_version_depth; /* of triggers, where it was set */
+extern char *orm_stale_sqlstate;
+extern int	orm_version_guard;
 
 extern void orm_guc_init(void);
 

@@ -22,6 +22,7 @@
 
 #include "hooks.h"
 #include "soft_delete/soft_delete.h"
+#include "stamp/stamp.h"
 #include "status.h"
 
 static planner_hook_type prev_planner = NULL;
@@ -51,6 +52,7 @@ plan_statement(Query *parse, const char *query_string, int cursor_options,
 	PlannedStmt *result;
 	OrmPlan		plan = {0};
 
+	orm_guard_versions(parse);
 	orm_plan_prepare(&plan, parse, query_string, params);
 	if (plan.filter)
 		orm_check_versions();
@@ -95,6 +97,8 @@ start_executor(QueryDesc *query_desc, int eflags)
 	else
 		standard_ExecutorStart(query_desc, eflags);
 	orm_return_old_rows(query_desc);
+	orm_note_merge(query_desc);
+	orm_watch_deletes(query_desc);
 }
 
 /* The ProcessUtility functions behind us. */

@@ -12,7 +12,7 @@
 #include "guc.h"
 #include "hooks.h"
 #include "policy.h"
-#include "soft_delete/soft_delete.h"
+#include "stamp/stamp.h"
 #include "status.h"
 
 ORM_MODULE_MAGIC("orm_ext", ORM_EXT_VERSION);
@@ -25,7 +25,8 @@ _PG_init(void)
 {
 	orm_guc_init();
 	orm_policy_init();
+	orm_stamp_init();
+	orm_touch_init();
 	orm_status_init();
-	orm_note_library_load();
 	orm_hooks_init();
 }

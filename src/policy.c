@@ -59,6 +59,9 @@ typedef struct OrmPolicy
 
 static HTAB *policies = NULL;
 
+/* Counts the invalidations of relations that the cache knows. */
+static uint64 generation = 1;
+
 /* Mark the entry of one relation, or all of them. */
 static void
 invalidate_relation(Datum arg, Oid relid)
@@ -68,13 +71,16 @@ invalidate_relation(Datum arg, Oid relid)
 	if (OidIsValid(relid))
 	{
 		policy = hash_search(policies, &relid, HASH_FIND, NULL);
-		if (policy)
-			policy->valid = false;
+		if (policy == NULL || !policy->valid)
+			return;
+		policy->valid = false;
+		generation++;
 	}
 	else
 	{
 		HASH_SEQ_STATUS status;
 
+		generation++;
 		hash_seq_init(&status, policies);
 		while ((policy = hash_seq_search(&status)) != NULL)
 			policy->valid = false;
@@ -418,12 +424,29 @@ lookup_policy(Oid relid)
 }
 
 /* Would a trigger in this state fire now?  The rule is TriggerEnabled()'s. */
-static bool
-trigger_fires(char enabled)
+bool
+orm_trigger_fires(char enabled)
 {
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
 		return enabled != TRIGGER_FIRES_ON_ORIGIN && enabled != TRIGGER_DISABLED;
 	return enabled != TRIGGER_FIRES_ON_REPLICA && enabled != TRIGGER_DISABLED;
+}
+
+/*
+ * A number that changes whenever the triggers of a relation that was watched
+ * may have changed, for what other files derive from them.
+ */
+uint64
+orm_policy_generation(void)
+{
+	return generation;
+}
+
+/* Watch a relation from now on. */
+void
+orm_policy_watch(Oid relid)
+{
+	(void) lookup_policy(relid);
 }
 
 /*
@@ -435,7 +458,7 @@ orm_soft_delete_marker(Oid relid, OrmMarker *marker)
 {
 	const OrmPolicy *policy = lookup_policy(relid);
 
-	if (likely(!policy->soft_delete) || !trigger_fires(policy->enabled))
+	if (likely(!policy->soft_delete) || !orm_trigger_fires(policy->enabled))
 		return false;
 	if (unlikely(!policy->sound))
 		complain_of_policy(relid);
@@ -476,7 +499,7 @@ orm_policy_concerns(Oid relid, bool with_children)
 {
 	const OrmPolicy *policy = lookup_policy(relid);
 
-	return (policy->soft_delete && trigger_fires(policy->enabled)) ||
+	return (policy->soft_delete && orm_trigger_fires(policy->enabled)) ||
 		(with_children && policy->may_have_children);
 }
 

@@ -16,6 +16,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_db_role_setting.h"
 #include "catalog/pg_extension.h"
@@ -23,6 +24,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -37,16 +39,35 @@
 /* How the library came into this session. */
 static const char *loaded_by = "unknown";
 
-/* Find out how the library is being loaded. */
+/* Start of the statement that loaded the library, 0 if none did. */
+static TimestampTz loading_statement = 0;
+
+/* Find out how the library is being loaded, and by which statement, if any. */
 void
 orm_status_init(void)
 {
+	if (IsNormalProcessingMode() && IsTransactionState())
+		loading_statement = GetCurrentStatementStartTimestamp();
+
 	if (process_shared_preload_libraries_in_progress)
 		loaded_by = "shared_preload_libraries";
 	else if (!IsNormalProcessingMode())
 		loaded_by = PRELOAD_SETTING;
 	else
 		loaded_by = "LOAD or the first call of a function";
+}
+
+/*
+ * May the statement at hand have been planned before the library was loaded?
+ * That is so in portals that are older, of which the extended protocol can
+ * keep several.  The statement that loads the library is one of them.
+ */
+bool
+orm_planned_without_us(void)
+{
+	return loading_statement != 0 &&
+		(ActivePortal == NULL ||
+		 ActivePortal->creation_time <= loading_statement);
 }
 
 /* Version of the extension's objects in this database, NULL if there are none. */

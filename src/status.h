@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 
 extern void orm_status_init(void);
+extern bool orm_planned_without_us(void);
 extern void orm_check_versions(void);
 extern void orm_check_trigger_function(const CreateTrigStmt *stmt);
 extern void orm_check_setting(const VariableSetStmt *stmt);

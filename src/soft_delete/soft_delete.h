@@ -87,9 +87,6 @@ extern bool orm_is_referential_query(const char *query_string);
 extern void orm_enter_scope(OrmUtilityScope scope);
 extern void orm_leave_scope(OrmUtilityScope scope);
 
-/* trigger.c */
-extern void orm_note_library_load(void);
-
 /* truncate.c */
 extern void orm_check_truncate(const TruncateStmt *stmt);
 

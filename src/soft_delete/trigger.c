@@ -34,31 +34,8 @@
 #include "utils/timestamp.h"
 
 #include "soft_delete.h"
+#include "status.h"
 #include "util/names.h"
-
-/* Start of the statement that loaded the library, 0 if none did. */
-static TimestampTz loading_statement = 0;
-
-/* Remember that the statement at hand was planned without us, if any. */
-void
-orm_note_library_load(void)
-{
-	if (IsNormalProcessingMode() && IsTransactionState())
-		loading_statement = GetCurrentStatementStartTimestamp();
-}
-
-/*
- * May the statement at hand have been planned before the library was loaded?
- * That is so in portals that are older, of which the extended protocol can
- * keep several.  The statement that loads the library is one of them.
- */
-static bool
-planned_without_us(void)
-{
-	return loading_statement != 0 &&
-		(ActivePortal == NULL ||
-		 ActivePortal->creation_time <= loading_statement);
-}
 
 /*
  * The command that fires the trigger, as far as the portal can tell: a
@@ -98,7 +75,7 @@ row_is_moving(Relation rel)
 {
 	if (!rel->rd_rel->relispartition)
 		return false;
-	if (!planned_without_us())
+	if (!orm_planned_without_us())
 		return true;
 
 	switch (command_of_portal(rel))
@@ -183,7 +160,7 @@ orm_soft_delete(PG_FUNCTION_ARGS)
 		 * looked at the conditions of a statement that was planned without
 		 * us, so keep the row.
 		 */
-		if (planned_without_us())
+		if (orm_planned_without_us())
 			return PointerGetDatum(NULL);
 		return PointerGetDatum(trigdata->tg_trigtuple);
 	}

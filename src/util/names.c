@@ -16,6 +16,7 @@
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/relcache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -52,30 +53,40 @@ orm_is_library_name(const char *name)
 }
 
 /*
- * Is the function the C function "symbol" of this library?  Its SQL name does
- * not matter.
+ * Symbol of the C function of this library that the SQL function calls, NULL
+ * if it does not call one.  Its SQL name does not matter.
  */
-bool
-orm_is_library_function(Oid funcid, const char *symbol)
+const char *
+orm_library_symbol(Oid funcid)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
 	Datum		value;
 	bool		isnull;
-	bool		own = false;
+	const char *symbol = NULL;
 
 	if (!HeapTupleIsValid(tuple))
-		return false;
+		return NULL;
 	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
 	{
-		value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
-		if (!isnull && strcmp(TextDatumGetCString(value), symbol) == 0)
+		value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+		if (!isnull && orm_is_library_name(TextDatumGetCString(value)))
 		{
-			value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
-			own = !isnull && orm_is_library_name(TextDatumGetCString(value));
+			value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+			if (!isnull)
+				symbol = TextDatumGetCString(value);
 		}
 	}
 	ReleaseSysCache(tuple);
-	return own;
+	return symbol;
+}
+
+/* Is the function the C function "symbol" of this library? */
+bool
+orm_is_library_function(Oid funcid, const char *symbol)
+{
+	const char *found = orm_library_symbol(funcid);
+
+	return found != NULL && strcmp(found, symbol) == 0;
 }
 
 /*
@@ -123,6 +134,14 @@ orm_array_setting(ArrayType *array, const char *name)
 			return element + length + 1;
 	}
 	return NULL;
+}
+
+/* Index of the primary key of a relation, InvalidOid if it has none. */
+Oid
+orm_primary_key_index(Relation rel)
+{
+	list_free(RelationGetIndexList(rel));
+	return rel->rd_pkindex;
 }
 
 /* Does the extension's schema exist in this database? */

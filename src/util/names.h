@@ -19,11 +19,13 @@
 
 extern const char *orm_relation_name(Relation rel);
 extern const char *orm_relid_name(Oid relid);
+extern const char *orm_library_symbol(Oid funcid);
 extern bool orm_is_library_function(Oid funcid, const char *symbol);
 extern bool orm_is_library_name(const char *name);
 extern bool orm_library_list_contains(const char *list);
 extern List *orm_split_library_list(const char *list);
 extern char *orm_array_setting(ArrayType *array, const char *name);
+extern Oid	orm_primary_key_index(Relation rel);
 extern bool orm_schema_exists(void);
 extern Oid	orm_function(const char *name, int nargs, const Oid *argtypes);
 

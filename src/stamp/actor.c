@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * actor.c
+ *		Who created a row and who updated it last.
+ *
+ * That is orm_ext.actor, which the application sets for a transaction, since
+ * its users share one role and a pool of connections.  Where it is not set,
+ * the session's user is named, as far as the column can name a role; being the
+ * owner of a SECURITY DEFINER function on the way makes nobody the actor.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "guc.h"
+#include "stamp.h"
+
+typedef struct ActorError
+{
+	OrmStampPass *pass;
+	AttrNumber	attno;
+} ActorError;
+
+/* Tell where a value comes from that does not fit the column. */
+static void
+describe_actor(void *arg)
+{
+	ActorError *error = arg;
+	Relation	rel = error->pass->rel;
+
+	errdetail("It is the value of orm_ext.actor, for column \"%s\" of table \"%s\".",
+			  NameStr(TupleDescAttr(RelationGetDescr(rel), error->attno - 1)->attname),
+			  RelationGetRelationName(rel));
+	errhint("SET LOCAL orm_ext.actor = '...', with a value of type %s.",
+			format_type_be(error->pass->plan->columns[ORM_STAMP_CREATED_BY].attno == error->attno ?
+						   error->pass->plan->columns[ORM_STAMP_CREATED_BY].type :
+						   error->pass->plan->columns[ORM_STAMP_UPDATED_BY].type));
+	errtablecol(rel, error->attno);
+}
+
+/* orm_ext.actor, or the name of the session's user, as a value of a column. */
+static Datum
+read_actor(OrmStampPass *pass, const OrmStampColumn *column, const char *actor)
+{
+	ActorError	error = {.pass = pass,.attno = column->attno};
+	ErrorContextCallback callback;
+	Oid			input;
+	Oid			ioparam;
+	Datum		value;
+
+	callback.callback = describe_actor;
+	callback.arg = &error;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	getTypeInputInfo(column->type, &input, &ioparam);
+	value = OidInputFunctionCall(input, unconstify(char *, actor), ioparam,
+								 column->typmod);
+	error_context_stack = callback.previous;
+	return value;
+}
+
+/* Who acts, as a value of a column. */
+static Datum
+actor_datum(OrmStampPass *pass, const OrmStampColumn *column, bool *isnull)
+{
+	*isnull = false;
+	if (*orm_actor != '\0')
+		return read_actor(pass, column, orm_actor);
+	switch (column->type)
+	{
+		case REGROLEOID:
+			return ObjectIdGetDatum(GetSessionUserId());
+		case UUIDOID:
+		case INT4OID:
+		case INT8OID:
+			*isnull = true;
+			return (Datum) 0;
+		default:
+			return read_actor(pass, column,
+							  GetUserNameFromId(GetSessionUserId(), false));
+	}
+}
+
+/* The same, worked out once in a transaction while the actor stays the same. */
+static Datum
+actor_value(OrmStampPass *pass, OrmStampRole role, bool *isnull)
+{
+	const OrmStampColumn *column = &pass->plan->columns[role];
+	OrmStampValue *cached = &pass->plan->cached[role];
+	TimestampTz transaction = GetCurrentTransactionStartTimestamp();
+	MemoryContext oldcontext;
+	Datum		value;
+
+	if (cached->valid && cached->clock == transaction &&
+		cached->generation == orm_actor_generation &&
+		cached->user == GetSessionUserId())
+	{
+		*isnull = cached->isnull;
+		return *isnull ? (Datum) 0 :
+			datumCopy(cached->value, get_typbyval(column->type), get_typlen(column->type));
+	}
+
+	value = actor_datum(pass, column, isnull);
+	if (cached->valid && !cached->isnull && !get_typbyval(column->type))
+		pfree(DatumGetPointer(cached->value));
+	cached->valid = false;
+	if (!*isnull)
+	{
+		oldcontext = MemoryContextSwitchTo(pass->plan->context);
+		cached->value = datumCopy(value, get_typbyval(column->type),
+								  get_typlen(column->type));
+		MemoryContextSwitchTo(oldcontext);
+	}
+	cached->isnull = *isnull;
+	cached->clock = transaction;
+	cached->generation = orm_actor_generation;
+	cached->user = GetSessionUserId();
+	cached->valid = true;
+	return value;
+}
+
+/* Name the actor in a row. */
+void
+orm_stamp_actor(OrmStampPass *pass, OrmStampRole role)
+{
+	bool		isnull;
+	Datum		value = actor_value(pass, role, &isnull);
+
+	orm_stamp_set(pass, role, value, isnull);
+}
+
+/*
+ * Name the actor in an updated row.  Another name in the SET list wins; the
+ * stored one does not, since whoever sends all columns did not mean to say that
+ * somebody else made the change.
+ */
+void
+orm_stamp_updated_by(OrmStampPass *pass)
+{
+	bool		isnull;
+	Datum		stored;
+
+	if (orm_stamp_lists(pass, ORM_STAMP_UPDATED_BY) &&
+		!orm_stamp_same(pass, ORM_STAMP_UPDATED_BY))
+		return;
+	if (orm_stamp_row_changed(pass))
+	{
+		orm_stamp_actor(pass, ORM_STAMP_UPDATED_BY);
+		return;
+	}
+	stored = orm_stamp_stored(pass, ORM_STAMP_UPDATED_BY, &isnull);
+	orm_stamp_set(pass, ORM_STAMP_UPDATED_BY, stored, isnull);
+}

@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * checked.c
+ *		orm_ext.update_checked() and orm_ext.delete_checked().
+ *
+ * One call for clients that want to say "this row, if it is still the version
+ * that I have read".  Both run an ordinary UPDATE or DELETE with the rights of
+ * the caller, under orm_ext.expected_version, so that the trigger compares the
+ * version in the moment in which the row is locked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "guc.h"
+#include "policy.h"
+#include "stamp.h"
+#include "util/names.h"
+
+/* The statement to run, and its parameters: $1 the key, $2 the changes. */
+typedef struct CheckedStatement
+{
+	Relation	rel;
+	List	   *key;			/* numbers of the columns of the primary key */
+	const char *version_column;
+	StringInfoData condition;
+	Oid			types[2];
+	Datum		values[2];
+	int			nparams;
+} CheckedStatement;
+
+/* Numbers of the columns of the primary key.  Error: 42P16. */
+static List *
+primary_key_columns(Relation rel)
+{
+	Oid			primary = orm_primary_key_index(rel);
+	Relation	index;
+	List	   *columns = NIL;
+
+	if (!OidIsValid(primary))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),
+				 errdetail("Rows are named by their primary key."),
+				 errhint("ALTER TABLE %s ADD PRIMARY KEY (...);", orm_relation_name(rel)),
+				 errtable(rel)));
+	index = index_open(primary, AccessShareLock);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		columns = lappend_int(columns, index->rd_index->indkey.values[i]);
+	index_close(index, AccessShareLock);
+	return columns;
+}
+
+/* Name of the version column of a table.  Error: 55000. */
+static const char *
+version_column_name(Relation rel)
+{
+	int			mode;
+	AttrNumber	attno = orm_version_column(rel, &mode);
+
+	if (attno == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no version", RelationGetRelationName(rel)),
+				 errdetail("No enabled trigger keeps a version column."),
+				 errhint("CREATE TRIGGER zz_orm_version BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version_id');",
+						 orm_relation_name(rel)),
+				 errtable(rel)));
+	return NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname);
+}
+
+/* Name of a column of the key. */
+static const char *
+key_column_name(const CheckedStatement *stmt, int attno)
+{
+	return NameStr(TupleDescAttr(RelationGetDescr(stmt->rel), attno - 1)->attname);
+}
+
+/* Complain of a key that does not fit the primary key.  Error: 22023. */
+static void
+report_bad_key(const CheckedStatement *stmt)
+{
+	StringInfoData example;
+	ListCell   *lc;
+
+	initStringInfo(&example);
+	foreach(lc, stmt->key)
+	{
+		const char *column = key_column_name(stmt, lfirst_int(lc));
+
+		appendStringInfo(&example, "%s%s, ...", example.len > 0 ? ", " : "",
+						 quote_literal_cstr(column));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("key does not fit the primary key of table \"%s\"",
+					RelationGetRelationName(stmt->rel)),
+			 errdetail("It is the value of the one column, or an object with a value for each column."),
+			 errhint("Use jsonb_build_object(%s).", example.data),
+			 errtable(stmt->rel)));
+}
+
+/* The members of a jsonb object, by name (char *). */
+static List *
+object_keys(Jsonb *object)
+{
+	JsonbIterator *it = JsonbIteratorInit(&object->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	List	   *keys = NIL;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			keys = lappend(keys, pnstrdup(value.val.string.val, value.val.string.len));
+	}
+	return keys;
+}
+
+/* Is a name among names? */
+static bool
+contains_name(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Add a parameter. */
+static void
+add_parameter(CheckedStatement *stmt, Oid type, Datum value)
+{
+	stmt->types[stmt->nparams] = type;
+	stmt->values[stmt->nparams] = value;
+	stmt->nparams++;
+}
+
+/* Make the key a parameter, and the condition that compares it. */
+static void
+add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argument);
+	Oid			output;
+	bool		is_varlena;
+	char	   *text = NULL;
+	Jsonb	   *object = NULL;
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	if (type == JSONBOID)
+		object = PG_GETARG_JSONB_P(argument);
+	else
+	{
+		getTypeOutputInfo(type, &output, &is_varlena);
+		text = OidOutputFunctionCall(output, PG_GETARG_DATUM(argument));
+
+		/* an object in a literal without a type */
+		if (type == TEXTOID && list_length(stmt->key) > 1)
+			object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	}
+
+	if (object && JB_ROOT_IS_OBJECT(object))
+	{
+		names = object_keys(object);
+		if (list_length(names) != list_length(stmt->key))
+			report_bad_key(stmt);
+	}
+	else if (list_length(stmt->key) != 1 || (object && !JB_ROOT_IS_SCALAR(object)))
+		report_bad_key(stmt);
+
+	initStringInfo(&stmt->condition);
+	foreach(lc, stmt->key)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(stmt->rel), lfirst_int(lc) - 1);
+		const char *name = NameStr(att->attname);
+		const char *value = "$1";
+
+		if (names != NIL && !contains_name(names, name))
+			report_bad_key(stmt);
+		if (names != NIL)
+			value = psprintf("($1 OPERATOR(pg_catalog.->>) %s)", quote_literal_cstr(name));
+		else if (object)
+			value = "($1 OPERATOR(pg_catalog.#>>) '{}')";
+		appendStringInfo(&stmt->condition, "%st.%s = %s::%s",
+						 stmt->condition.len > 0 ? " AND " : "",
+						 quote_identifier(name), value,
+						 format_type_be_qualified(att->atttypid));
+	}
+	if (object)
+		add_parameter(stmt, JSONBOID, JsonbPGetDatum(object));
+	else
+		add_parameter(stmt, TEXTOID, CStringGetTextDatum(text));
+}
+
+/* Begin a statement for a table and a key.  Errors: 22004, 55000, 42P16, 22023. */
+static void
+begin_statement(CheckedStatement *stmt, FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %d must not be null", i + 1),
+					 errdetail("A row is changed only if all is said of it."),
+					 errhint("To delete a row: SELECT orm_ext.delete_checked(rel, key, version);")));
+	}
+	memset(stmt, 0, sizeof(*stmt));
+	stmt->rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	stmt->version_column = version_column_name(stmt->rel);
+	stmt->key = primary_key_columns(stmt->rel);
+	add_key(stmt, fcinfo, 1);
+}
+
+/* The row that was meant is gone.  Error: stale. */
+static void
+report_no_row(const CheckedStatement *stmt)
+{
+	ereport(ERROR,
+			(errcode(orm_stale_errcode()),
+			 errmsg("row of table \"%s\" does not exist",
+					RelationGetRelationName(stmt->rel)),
+			 errdetail("There is no row with this key, or no longer."),
+			 errhint("SELECT * FROM %s;", orm_relation_name(stmt->rel)),
+			 errtable(stmt->rel)));
+}
+
+/*
+ * Run the statement, which returns the row as jsonb, under the version that is
+ * expected.  The settings of the caller are put back at the end.
+ */
+static Datum
+run_statement(CheckedStatement *stmt, const char *command, const char *version, int expected)
+{
+	int			outer_depth = orm_expected_version_depth;
+	int			guc_level = NewGUCNestLevel();
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		result = (Datum) 0;
+
+	(void) set_config_option("orm_ext.expected_version", version, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	PG_TRY();
+	{
+		bool		isnull;
+
+		orm_expected_version_depth =
+			DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+		SPI_connect();
+		if (SPI_execute_with_args(command, stmt->nparams, stmt->types, stmt->values,
+								  NULL, false, 0) != expected)
+			elog(ERROR, "could not run \"%s\"", command);
+		if (SPI_processed == 0)
+			report_no_row(stmt);
+		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContextSwitchTo(caller);
+		result = JsonbPGetDatum(DatumGetJsonbPCopy(result));
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		orm_expected_version_depth = outer_depth;
+	}
+	PG_END_TRY();
+
+	AtEOXact_GUC(true, guc_level);
+	table_close(stmt->rel, NoLock);
+	return result;
+}
+
+/* The SET list for the changes, over r, the record that they are read into. */
+static char *
+assignments(CheckedStatement *stmt, Jsonb *changes, char **record)
+{
+	StringInfoData set;
+	StringInfoData columns;
+	ListCell   *lc;
+
+	initStringInfo(&set);
+	initStringInfo(&columns);
+	foreach(lc, object_keys(changes))
+	{
+		const char *name = lfirst(lc);
+		AttrNumber	attno = orm_find_column(RelationGetDescr(stmt->rel), name);
+		Form_pg_attribute att;
+
+		if (attno == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							name, RelationGetRelationName(stmt->rel)),
+					 errdetail("The changes name it."),
+					 errhint("Leave it out: changes - %s", quote_literal_cstr(name)),
+					 errtable(stmt->rel)));
+		att = TupleDescAttr(RelationGetDescr(stmt->rel), attno - 1);
+		appendStringInfo(&set, "%s%s = r.%s", set.len > 0 ? ", " : "",
+						 quote_identifier(name), quote_identifier(name));
+		appendStringInfo(&columns, "%s%s %s", columns.len > 0 ? ", " : "",
+						 quote_identifier(name),
+						 format_type_extended(att->atttypid, att->atttypmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	}
+	*record = columns.data;
+	return set.data;
+}
+
+PG_FUNCTION_INFO_V1(orm_update_checked);
+PG_FUNCTION_INFO_V1(orm_delete_checked);
+
+/*
+ * orm_ext.update_checked(rel regclass, key anyelement, version text,
+ * changes jsonb) → jsonb
+ *
+ * Updates the row if it is of the version, and returns it as it is then.
+ *
+ * Errors: stale where it is not, or there is no such row; 22004 a null
+ * argument; 55000 no version; 42P16 no primary key; 22023 unfit key or
+ * changes; 42703 no such column; whatever the UPDATE raises.
+ */
+Datum
+orm_update_checked(PG_FUNCTION_ARGS)
+{
+	CheckedStatement stmt;
+	Jsonb	   *changes;
+	char	   *record;
+	char	   *set;
+	char	   *command;
+
+	begin_statement(&stmt, fcinfo);
+	changes = PG_GETARG_JSONB_P(3);
+	if (!JB_ROOT_IS_OBJECT(changes))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("changes must be a JSON object"),
+				 errdetail("Its members are the columns to change and their values."),
+				 errhint("Use jsonb_build_object('column', value, ...).")));
+	add_parameter(&stmt, JSONBOID, JsonbPGetDatum(changes));
+	set = assignments(&stmt, changes, &record);
+	if (*set != '\0')
+		command = psprintf("UPDATE %s AS t SET %s FROM pg_catalog.jsonb_to_record($2) AS r(%s) WHERE %s RETURNING pg_catalog.to_jsonb(t)",
+						   orm_relation_name(stmt.rel), set, record, stmt.condition.data);
+	else
+	{
+		/* nothing to change, but the version is to be checked */
+		const char *version = quote_identifier(stmt.version_column);
+
+		stmt.nparams = 1;
+		command = psprintf("UPDATE %s AS t SET %s = t.%s WHERE %s RETURNING pg_catalog.to_jsonb(t)",
+						   orm_relation_name(stmt.rel), version, version, stmt.condition.data);
+	}
+	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
+						 SPI_OK_UPDATE_RETURNING);
+}
+
+/*
+ * orm_ext.delete_checked(rel regclass, key anyelement, version text) → jsonb
+ *
+ * Deletes the row if it is of the version, and returns it as it was.
+ *
+ * Errors: those of update_checked(), as far as they apply.
+ */
+Datum
+orm_delete_checked(PG_FUNCTION_ARGS)
+{
+	CheckedStatement stmt;
+	char	   *command;
+
+	begin_statement(&stmt, fcinfo);
+	command = psprintf("DELETE FROM %s AS t WHERE %s RETURNING pg_catalog.to_jsonb(t)",
+					   orm_relation_name(stmt.rel), stmt.condition.data);
+	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
+						 SPI_OK_DELETE_RETURNING);
+}

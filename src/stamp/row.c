@@ -1,0 +1,419 @@
+/*-------------------------------------------------------------------------
+ *
+ * row.c
+ *		The row pass that version(), timestamps() and stamp() share.
+ *
+ * One pass decides whether the row has changed, has each role have its say,
+ * and then makes the new row once, in place where the columns are of fixed
+ * width.  It runs no queries, looks no names up and, but for domains and the
+ * actor, touches no catalog.
+ *
+ * Rules (the MySQL manual's for automatic timestamps, made complete):
+ *	- A column is "listed" if the SET list of the statement names it.
+ *	- A row has "changed" if some column differs in it that is neither kept by
+ *	  a stamp trigger, nor generated, nor ignored.  Values are compared as they
+ *	  are stored, so that types without an equality operator will do.
+ *	- The row is stored in any case: row counts and tags are never altered.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/tupmacs.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/memnodes.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "stamp.h"
+#include "status.h"
+
+/* The statement is a MERGE if its executor state is marked by this. */
+static const char merge_identifier[] = "MERGE";
+
+/*
+ * Mark the executor state of a MERGE.  The set of columns that it tells its
+ * triggers is that of all its actions together, so a column in it may not be
+ * assigned by the action at hand.
+ */
+void
+orm_note_merge(QueryDesc *query_desc)
+{
+	const PlannedStmt *stmt = query_desc->plannedstmt;
+
+	if (stmt->commandType == CMD_MERGE || stmt->hasModifyingCTE)
+		MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, merge_identifier);
+}
+
+/* May the row be one of a MERGE? */
+static bool
+may_be_merge(const OrmStampPass *pass)
+{
+	return pass->trigdata->tg_trigslot == NULL ||
+		pass->trigdata->tg_trigslot->tts_mcxt->ident == merge_identifier ||
+		orm_planned_without_us();
+}
+
+/* Are two values stored alike? */
+bool
+orm_same_datum(Datum a, bool a_isnull, Datum b, bool b_isnull, bool byval, int16 len)
+{
+	if (a_isnull || b_isnull)
+		return a_isnull && b_isnull;
+
+	/* spare unchanged values the detoasting */
+	if (!byval && len == -1 &&
+		VARSIZE_ANY(DatumGetPointer(a)) == VARSIZE_ANY(DatumGetPointer(b)) &&
+		memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
+		return true;
+	return datum_image_eq(a, b, byval, len);
+}
+
+/* Does one column differ between the old and the new row? */
+static bool
+column_differs(const OrmStampPass *pass, AttrNumber attno)
+{
+	TupleDesc	desc = RelationGetDescr(pass->rel);
+	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+	bool		old_isnull;
+	bool		new_isnull;
+	Datum		old = heap_getattr(pass->old, attno, desc, &old_isnull);
+	Datum		new = heap_getattr(pass->new, attno, desc, &new_isnull);
+
+	return !orm_same_datum(old, old_isnull, new, new_isnull, att->attbyval, att->attlen);
+}
+
+/* Does any column of a set differ, among those that the statement assigns? */
+static bool
+assigned_columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
+{
+	int			member = -FirstLowInvalidHeapAttributeNumber;
+
+	while ((member = bms_next_member(pass->trigdata->tg_updatedcols, member)) >= 0)
+	{
+		AttrNumber	attno = member + FirstLowInvalidHeapAttributeNumber;
+
+		if (bms_is_member(attno, columns) && column_differs(pass, attno))
+			return true;
+	}
+	return false;
+}
+
+/* Does any column of a set differ? */
+static bool
+columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
+{
+	TupleDesc	desc = RelationGetDescr(pass->rel);
+	Datum	   *values;
+	bool	   *nulls;
+	int			attno = -1;
+
+	if (!pass->plan->others_edit)
+		return assigned_columns_differ(pass, columns);
+
+	values = palloc_array(Datum, 2 * desc->natts);
+	nulls = palloc_array(bool, 2 * desc->natts);
+	heap_deform_tuple(pass->old, desc, values, nulls);
+	heap_deform_tuple(pass->new, desc, values + desc->natts, nulls + desc->natts);
+	while ((attno = bms_next_member(columns, attno)) >= 0)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+		int			old = attno - 1;
+		int			new = desc->natts + attno - 1;
+
+		if (!orm_same_datum(values[old], nulls[old], values[new], nulls[new],
+							att->attbyval, att->attlen))
+			return true;
+	}
+	return false;
+}
+
+/* Has the row changed? */
+bool
+orm_stamp_row_changed(OrmStampPass *pass)
+{
+	if (pass->changed == ORM_UNKNOWN)
+		pass->changed = columns_differ(pass, pass->plan->watched) ? ORM_YES : ORM_NO;
+	return pass->changed == ORM_YES;
+}
+
+/* Has anything changed in the row, columns that are kept or ignored included? */
+bool
+orm_stamp_contents_changed(OrmStampPass *pass)
+{
+	return orm_stamp_row_changed(pass) || pass->nchanges > 0 ||
+		columns_differ(pass, pass->plan->contents);
+}
+
+/* A column's value in the old row. */
+Datum
+orm_stamp_stored(const OrmStampPass *pass, OrmStampRole role, bool *isnull)
+{
+	return heap_getattr(pass->old, pass->plan->columns[role].attno,
+						RelationGetDescr(pass->rel), isnull);
+}
+
+/* A column's value in the new row, as the statement and other triggers left it. */
+Datum
+orm_stamp_given(const OrmStampPass *pass, OrmStampRole role, bool *isnull)
+{
+	return heap_getattr(pass->new, pass->plan->columns[role].attno,
+						RelationGetDescr(pass->rel), isnull);
+}
+
+/* Are both alike? */
+bool
+orm_stamp_same(const OrmStampPass *pass, OrmStampRole role)
+{
+	return !column_differs(pass, pass->plan->columns[role].attno);
+}
+
+/* Does the SET list of the statement name the column? */
+bool
+orm_stamp_lists(const OrmStampPass *pass, OrmStampRole role)
+{
+	int			member = pass->plan->columns[role].attno - FirstLowInvalidHeapAttributeNumber;
+
+	return bms_is_member(member, pass->trigdata->tg_updatedcols) &&
+		!(orm_stamp_same(pass, role) && may_be_merge(pass));
+}
+
+/* Give the column of a role a value, if it has not got that already. */
+void
+orm_stamp_set(OrmStampPass *pass, OrmStampRole role, Datum value, bool isnull)
+{
+	const OrmStampColumn *column = &pass->plan->columns[role];
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(pass->rel), column->attno - 1);
+	bool		given_isnull;
+	Datum		given = orm_stamp_given(pass, role, &given_isnull);
+	int			i = pass->nchanges;
+
+	if (orm_same_datum(value, isnull, given, given_isnull, att->attbyval, att->attlen))
+		return;
+	if (OidIsValid(column->domain))
+		domain_check(value, isnull, column->domain,
+					 &pass->plan->domain_checks[role], pass->plan->context);
+	pass->columns[i] = column->attno;
+	pass->values[i] = value;
+	pass->nulls[i] = isnull;
+	pass->nchanges++;
+}
+
+/* Position among the changes of the one of a column, -1 if there is none. */
+static inline int
+find_change(const OrmStampPass *pass, int attno)
+{
+	for (int i = 0; i < pass->nchanges; i++)
+	{
+		if (pass->columns[i] == attno)
+			return i;
+	}
+	return -1;
+}
+
+/*
+ * Overwrite the changed columns of a tuple, if that leaves it the size it has:
+ * columns of fixed width, not null before or after.
+ */
+static bool
+change_in_place(const OrmStampPass *pass, HeapTuple tuple)
+{
+	TupleDesc	desc = RelationGetDescr(pass->rel);
+	HeapTupleHeader header = tuple->t_data;
+	char	   *data = (char *) header + header->t_hoff;
+	int			natts = Min(HeapTupleHeaderGetNatts(header), desc->natts);
+	int			left = pass->nchanges;
+	uint32		offset = 0;
+
+	for (int i = 0; i < natts && left > 0; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int			change = find_change(pass, i + 1);
+
+		if (HeapTupleHasNulls(tuple) && att_isnull(i, header->t_bits))
+		{
+			if (change >= 0)
+				return false;
+			continue;
+		}
+		offset = att_align_pointer(offset, att->attalign, att->attlen, data + offset);
+		if (change >= 0)
+		{
+			if (att->attlen <= 0 || pass->nulls[change])
+				return false;
+			if (att->attbyval)
+				store_att_byval(data + offset, pass->values[change], att->attlen);
+			else
+				memcpy(data + offset, DatumGetPointer(pass->values[change]), att->attlen);
+			left--;
+		}
+		offset = att_addlength_pointer(offset, att->attlen, data + offset);
+	}
+	return left == 0;
+}
+
+/* The new row with the changes made. */
+static HeapTuple
+changed_row(OrmStampPass *pass)
+{
+	HeapTuple	tuple;
+
+	if (pass->nchanges == 0)
+		return pass->new;
+	tuple = heap_copytuple(pass->new);
+	if (change_in_place(pass, tuple))
+		return tuple;
+	heap_freetuple(tuple);
+	return heap_modify_tuple_by_cols(pass->new, RelationGetDescr(pass->rel),
+									 pass->nchanges, pass->columns,
+									 pass->values, pass->nulls);
+}
+
+/*
+ * Does the session want given values to be kept?  Only owners may.
+ *
+ * Error: 42501.
+ */
+static bool
+is_bypassed(Relation rel)
+{
+	if (!orm_bypass_stamps)
+		return false;
+	if (!orm_owns_relation(RelationGetRelid(rel)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to bypass the stamps of table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errdetail("Only the owner of the table may do so with orm_ext.bypass_stamps."),
+				 errhint("RESET orm_ext.bypass_stamps;")));
+	return true;
+}
+
+/* Fill in what a new row was not given. */
+static void
+stamp_new_row(OrmStampPass *pass)
+{
+	const OrmStampColumn *columns = pass->plan->columns;
+
+	for (int role = 0; role < ORM_STAMP_ROLES; role++)
+	{
+		bool		isnull;
+
+		if (columns[role].attno == InvalidAttrNumber)
+			continue;
+		(void) orm_stamp_given(pass, role, &isnull);
+		if (role == ORM_STAMP_CHANGE_ID)
+		{
+			if (isnull || !is_bypassed(pass->rel))
+				orm_stamp_change_id(pass);
+			continue;
+		}
+		if (!isnull)
+			continue;
+		if (role == ORM_STAMP_VERSION)
+			orm_stamp_first_version(pass);
+		else if (role == ORM_STAMP_CREATED || role == ORM_STAMP_UPDATED)
+			orm_stamp_set(pass, role, orm_clock_value(pass, role), false);
+		else
+			orm_stamp_actor(pass, role);
+	}
+}
+
+/*
+ * Put back a value that was given once and for all.  A row that has none, as
+ * it was there before the column, may get one.
+ *
+ * Error: 428C9 under immutable=error.
+ */
+static void
+keep_stored(OrmStampPass *pass, OrmStampRole role)
+{
+	AttrNumber	attno = pass->plan->columns[role].attno;
+	bool		isnull;
+	Datum		stored = orm_stamp_stored(pass, role, &isnull);
+
+	if (isnull || orm_stamp_same(pass, role))
+		return;
+	if (pass->plan->options.immutable == ORM_IMMUTABLE_ERROR &&
+		orm_stamp_lists(pass, role))
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("column \"%s\" of table \"%s\" cannot be changed",
+						NameStr(TupleDescAttr(RelationGetDescr(pass->rel), attno - 1)->attname),
+						RelationGetRelationName(pass->rel)),
+				 errdetail("Trigger \"%s\" keeps it as it was when the row was inserted.",
+						   pass->trigdata->tg_trigger->tgname),
+				 errhint("Leave the column out, or, as the owner of the table, SET LOCAL orm_ext.bypass_stamps = on;"),
+				 errtablecol(pass->rel, attno)));
+	orm_stamp_set(pass, role, stored, false);
+}
+
+/* Stamp a row that is being updated. */
+static void
+stamp_changed_row(OrmStampPass *pass)
+{
+	const OrmStampColumn *columns = pass->plan->columns;
+
+	if (columns[ORM_STAMP_VERSION].attno != InvalidAttrNumber)
+		orm_stamp_version(pass);
+	if (columns[ORM_STAMP_CREATED].attno != InvalidAttrNumber)
+		keep_stored(pass, ORM_STAMP_CREATED);
+	if (columns[ORM_STAMP_CREATED_BY].attno != InvalidAttrNumber)
+		keep_stored(pass, ORM_STAMP_CREATED_BY);
+	if (columns[ORM_STAMP_UPDATED].attno != InvalidAttrNumber)
+		orm_stamp_updated(pass);
+	if (columns[ORM_STAMP_UPDATED_BY].attno != InvalidAttrNumber)
+		orm_stamp_updated_by(pass);
+	if (columns[ORM_STAMP_CHANGE_ID].attno != InvalidAttrNumber &&
+		orm_stamp_contents_changed(pass))
+		orm_stamp_change_id(pass);
+}
+
+/*
+ * Do the work of a BEFORE row trigger, and return the row to go on with, which
+ * is never NULL.
+ */
+HeapTuple
+orm_stamp_row(OrmStampPlan *plan, TriggerData *trigdata)
+{
+	OrmStampPass pass;
+	TriggerEvent event = trigdata->tg_event;
+
+	pass.plan = plan;
+	pass.trigdata = trigdata;
+	pass.rel = trigdata->tg_relation;
+	pass.changed = ORM_UNKNOWN;
+	pass.nchanges = 0;
+
+	if (TRIGGER_FIRED_BY_UPDATE(event))
+	{
+		pass.old = trigdata->tg_trigtuple;
+		pass.new = trigdata->tg_newtuple;
+		if (unlikely(is_bypassed(pass.rel)))
+			return pass.new;
+		stamp_changed_row(&pass);
+		return changed_row(&pass);
+	}
+	if (TRIGGER_FIRED_BY_INSERT(event))
+	{
+		pass.old = NULL;
+		pass.new = trigdata->tg_trigtuple;
+		stamp_new_row(&pass);
+		return changed_row(&pass);
+	}
+
+	pass.old = trigdata->tg_trigtuple;
+	pass.new = NULL;
+	if (plan->columns[ORM_STAMP_VERSION].attno != InvalidAttrNumber &&
+		!is_bypassed(pass.rel))
+		orm_check_expected_version(&pass);
+	return pass.old;
+}
