@@ -23,18 +23,19 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_ddl_command_end';
 
 COMMENT ON FUNCTION orm_ext.ddl_command_end() IS
-'Event trigger function: checks declarations when they are created, and has them follow ALTER TABLE.
-Errors: 39P03 called otherwise, 2BP01 a marker column is dropped without CASCADE, and those of orm_ext.soft_delete().';
+'Event trigger function: checks declarations when they are created, has them follow ALTER TABLE, and manages new tables in the schemas that orm_ext.auto_manage lists.
+Errors: 39P03 called otherwise, 2BP01 a column that a declaration names is dropped without CASCADE, and those of the trigger functions.';
 
 CREATE EVENT TRIGGER orm_ext_ddl_command_end ON ddl_command_end
-WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'CREATE TRIGGER')
+WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
+	'CREATE TABLE', 'CREATE TABLE AS', 'CREATE TRIGGER', 'SELECT INTO')
 EXECUTE FUNCTION orm_ext.ddl_command_end();
 
 -- declarations follow their tables in every session
 ALTER EVENT TRIGGER orm_ext_ddl_command_end ENABLE ALWAYS;
 
 COMMENT ON EVENT TRIGGER orm_ext_ddl_command_end IS
-'Checks the triggers of orm_ext when they are created, and has them follow ALTER TABLE.';
+'Checks the triggers of orm_ext when they are created, has them follow ALTER TABLE, and manages new tables where orm_ext.auto_manage says so.';
 
 -- ---------------------------------------------------------------------------
 -- Soft delete: for queries
@@ -199,19 +200,52 @@ COMMENT ON FUNCTION orm_ext.min_active_change_id() IS
 -- What is managed
 -- ---------------------------------------------------------------------------
 
+CREATE FUNCTION orm_ext.manage(rel regclass, VARIADIC options text[] DEFAULT '{}')
+RETURNS TABLE (policy text, "column" name, trigger name)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_manage';
+
+COMMENT ON FUNCTION orm_ext.manage(regclass, text[]) IS
+'Attaches to a table, and to its inheritance children, the policies that its columns call for: version_id, version or lock_version; created_at, updated_at; created_by, updated_by; deleted_at; or the same in camel case. Returns one row for each that was attached; what there is stays.
+Arguments: the table; options of orm_ext.stamp(), such as mode=strict.
+Errors: 42501 not the owner, 42809 not a table, 22023 unknown option, and those of orm_ext.enable_soft_delete().';
+
+CREATE FUNCTION orm_ext.unmanage(rel regclass)
+RETURNS TABLE (policy text, "column" name, trigger name)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_unmanage';
+
+COMMENT ON FUNCTION orm_ext.unmanage(regclass) IS
+'Takes all policies off a table and its inheritance children, and returns one row for each. Columns and rows stay, so deleted rows become visible, of which a WARNING tells.
+Argument: the table.
+Errors: 42501 not the owner, 42809 not a table.';
+
+CREATE FUNCTION orm_ext.trigger_policies(function oid, arguments bytea)
+RETURNS TABLE (policy text, "column" name, options text[])
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_trigger_policies';
+
+COMMENT ON FUNCTION orm_ext.trigger_policies(oid, bytea) IS
+'What a trigger declares, as orm_ext.managed shows it. Arguments: tgfoid and tgargs of pg_trigger. No errors.';
+
 CREATE VIEW orm_ext.managed AS
 SELECT t.tgrelid::regclass AS "table",
-	'soft_delete' AS policy,
-	convert_from(substring(t.tgargs for position('\x00'::bytea IN t.tgargs) - 1),
-				 getdatabaseencoding())::name AS "column",
+	p.policy,
+	p."column",
 	t.tgname AS trigger,
-	t.tgenabled <> 'D' AS enabled
-FROM pg_catalog.pg_trigger AS t
-WHERE t.tgfoid = 'orm_ext.soft_delete()'::pg_catalog.regprocedure
-	AND t.tgnargs > 0;
+	t.tgenabled <> 'D' AS enabled,
+	p.options
+FROM pg_catalog.pg_trigger AS t,
+	orm_ext.trigger_policies(t.tgfoid, t.tgargs) AS p
+WHERE t.tgfoid IN (
+	'orm_ext.soft_delete()'::pg_catalog.regprocedure,
+	'orm_ext.stamp()'::pg_catalog.regprocedure,
+	'orm_ext.timestamps()'::pg_catalog.regprocedure,
+	'orm_ext.touch_parent()'::pg_catalog.regprocedure,
+	'orm_ext.version()'::pg_catalog.regprocedure);
 
 COMMENT ON VIEW orm_ext.managed IS
-'Every policy that a trigger of orm_ext declares: table, policy, the column that it names, the trigger, and whether that is enabled.';
+'Every policy that a trigger of orm_ext declares: table, policy, the column that it keeps, the trigger, whether that is enabled, and its options.';
 
 GRANT SELECT ON orm_ext.managed TO PUBLIC;
 
@@ -256,7 +290,11 @@ AS $$
 DECLARE
 	objects text := (SELECT extversion FROM pg_extension WHERE extname = 'orm_ext');
 	library text;
-	tables bigint := (SELECT count(DISTINCT "table") FROM orm_ext.managed WHERE enabled);
+	tables bigint := (SELECT count(DISTINCT tgrelid) FROM pg_trigger
+		WHERE tgfoid = 'orm_ext.soft_delete()'::regprocedure AND tgenabled <> 'D');
+	stamped bigint := (SELECT count(DISTINCT tgrelid) FROM pg_trigger
+		WHERE tgfoid IN ('orm_ext.stamp()'::regprocedure, 'orm_ext.timestamps()'::regprocedure,
+			'orm_ext.version()'::regprocedure) AND tgenabled <> 'D');
 	preloaded boolean;
 BEGIN
 	item := 'objects'; value := objects; action := NULL;
@@ -287,6 +325,9 @@ BEGIN
 	END IF;
 
 	item := 'tables under soft delete'; value := tables::text; action := NULL;
+	RETURN NEXT;
+
+	item := 'tables with stamps'; value := stamped::text; action := NULL;
 	RETURN NEXT;
 END
 $$;

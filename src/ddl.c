@@ -7,7 +7,7 @@
  * into.  An event trigger of the extension does, after each CREATE TRIGGER and
  * ALTER TABLE (a table's column can be renamed by ALTER VIEW and ALTER FOREIGN
  * TABLE as well) and in the same transaction: it checks new declarations, has the
- * argument follow a renamed column, and does for a dropped column what the
+ * arguments follow a renamed column, and does for a dropped column what the
  * server does for a column that a trigger depends on.  (A dependency proper
  * would do the latter, but also forbid to change the type of the column.)
  *
@@ -36,13 +36,99 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
+#include "manage.h"
 #include "policy.h"
+#include "stamp/stamp.h"
 #include "status.h"
 #include "util/names.h"
 
+/* What there is to know of the triggers that call one of our functions. */
+typedef struct DeclarationKind
+{
+	const char *symbol;			/* of the function */
+
+	/* names of columns of the table that it cannot do without (char *) */
+	List	   *(*columns) (const Trigger *trigger);
+
+	/*
+	 * One argument after a column of the table was renamed, or dropped (no new
+	 * name) where the trigger can do without it; NULL if that changes nothing.
+	 */
+	char	   *(*rename) (const Trigger *trigger, int argument,
+						   const char *oldname, const char *newname);
+
+	/* raises the error that a declaration deserves */
+	void		(*check) (Relation rel, const Trigger *trigger);
+
+	/* what is lost with the trigger, for a message */
+	const char *loss;
+} DeclarationKind;
+
+/* The column that the first argument names. */
+static List *
+first_argument(const Trigger *trigger)
+{
+	return trigger->tgnargs > 0 ? list_make1(trigger->tgargs[0]) : NIL;
+}
+
+/* Rename it. */
+static char *
+rename_first_argument(const Trigger *trigger, int argument,
+					  const char *oldname, const char *newname)
+{
+	if (argument > 0 || newname == NULL || strcmp(trigger->tgargs[0], oldname) != 0)
+		return NULL;
+	return pstrdup(newname);
+}
+
+/* orm_check_soft_delete_trigger(), where only its errors matter. */
+static void
+check_soft_delete(Relation rel, const Trigger *trigger)
+{
+	OrmMarker	marker;
+
+	orm_check_soft_delete_trigger(rel, trigger, &marker);
+}
+
+#define STAMP_LOSS "The columns that it kept are no longer stamped."
+
+static const DeclarationKind kinds[] = {
+	{ORM_SOFT_DELETE_SYMBOL, first_argument, rename_first_argument, check_soft_delete,
+	"Rows of the table that are deleted can no longer be told from live ones."},
+	{"orm_stamp", orm_stamp_trigger_columns, orm_rename_in_stamp_argument,
+	orm_check_stamp_trigger, STAMP_LOSS},
+	{"orm_timestamps", orm_stamp_trigger_columns, orm_rename_in_stamp_argument,
+	orm_check_stamp_trigger, STAMP_LOSS},
+	{"orm_touch_parent", first_argument, rename_first_argument,
+	orm_check_touch_trigger, "Parents are no longer touched."},
+	{"orm_version", orm_stamp_trigger_columns, orm_rename_in_stamp_argument,
+	orm_check_stamp_trigger, STAMP_LOSS},
+};
+
+/* A trigger that is a declaration: a copy, with its kind. */
+typedef struct Declaration
+{
+	const DeclarationKind *kind;
+	const Trigger *trigger;
+} Declaration;
+
+/* The kind of a trigger, NULL if it is none of ours. */
+static const DeclarationKind *
+kind_of(const Trigger *trigger)
+{
+	const char *symbol = orm_library_symbol(trigger->tgfoid);
+
+	for (int i = 0; symbol != NULL && i < lengthof(kinds); i++)
+	{
+		if (strcmp(symbol, kinds[i].symbol) == 0)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
 /*
- * Triggers of a relation that are declarations of soft delete: copies, since
- * any access to a catalog may rebuild those of the relation.
+ * Declarations of a relation: copies, since any access to a catalog may
+ * rebuild the relation's own triggers.
  */
 static List *
 declarations(Relation rel)
@@ -52,24 +138,59 @@ declarations(Relation rel)
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		if (orm_is_soft_delete_trigger(&triggers->triggers[i]))
-			found = lappend(found, &triggers->triggers[i]);
+		const DeclarationKind *kind = kind_of(&triggers->triggers[i]);
+		Declaration *declaration;
+
+		if (kind == NULL)
+			continue;
+		declaration = palloc_object(Declaration);
+		declaration->kind = kind;
+		declaration->trigger = &triggers->triggers[i];
+		found = lappend(found, declaration);
 	}
 	return found;
 }
 
-/* The same by name, NULL if there is none. */
-static const Trigger *
+/* The one by a name, NULL if there is none. */
+static const Declaration *
 find_declaration(List *declarations, const char *name)
 {
 	ListCell   *lc;
 
 	foreach(lc, declarations)
 	{
-		const Trigger *trigger = lfirst(lc);
+		const Declaration *declaration = lfirst(lc);
 
-		if (strcmp(trigger->tgname, name) == 0)
-			return trigger;
+		if (strcmp(declaration->trigger->tgname, name) == 0)
+			return declaration;
+	}
+	return NULL;
+}
+
+/* Does a declaration need a column of its table? */
+static bool
+needs_column(const Declaration *declaration, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, declaration->kind->columns(declaration->trigger))
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A column that both of two declarations keep, NULL if there is none. */
+static const char *
+common_column(const Declaration *a, const Declaration *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, a->kind->columns(a->trigger))
+	{
+		if (needs_column(b, lfirst(lc)))
+			return lfirst(lc);
 	}
 	return NULL;
 }
@@ -83,46 +204,79 @@ table_and_children(RangeVar *name)
 	return OidIsValid(relid) ? find_all_inheritors(relid, NoLock, NULL) : NIL;
 }
 
+/* Is the declaration one of soft delete, of which a table has one? */
+static bool
+is_soft_delete(const Declaration *declaration)
+{
+	return declaration->kind == &kinds[0];
+}
+
+/* Is the declaration one of touch_parent(), of which there can be any number? */
+static bool
+is_touch(const Declaration *declaration)
+{
+	return strcmp(declaration->kind->symbol, "orm_touch_parent") == 0;
+}
+
 /*
- * A table is declared once.  A partition may have a declaration of its own
- * beside that of its parent while both name the same column.  "created" is the
- * name of a trigger that was created just now.
+ * Do two declarations of a table contradict each other?  A partition may have
+ * a declaration of its own beside that of its parent while both name the same
+ * columns.
+ */
+static bool
+are_at_odds(const Declaration *a, const Declaration *b)
+{
+	bool		both_own = a->trigger->tgisclone == b->trigger->tgisclone;
+
+	if (is_touch(a) || is_touch(b) || is_soft_delete(a) != is_soft_delete(b))
+		return false;
+	if (is_soft_delete(a))
+		return both_own || common_column(a, b) == NULL;
+	return both_own && common_column(a, b) != NULL;
+}
+
+/*
+ * Complain of two declarations; "created" is the name of the trigger that was
+ * created just now.  Of the table's own, the older one has to go.
  *
  * Error: 42710.
  */
 static void
+report_at_odds(Relation rel, const Declaration *first, const Declaration *second,
+			   const char *created)
+{
+	const Trigger *victim = second->trigger->tgisclone ||
+		strcmp(second->trigger->tgname, created) == 0 ?
+		first->trigger : second->trigger;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 is_soft_delete(first) ?
+			 errmsg("table \"%s\" is under soft delete already",
+					RelationGetRelationName(rel)) :
+			 errmsg("column \"%s\" of table \"%s\" is kept by a trigger already",
+					common_column(first, second), RelationGetRelationName(rel)),
+			 errdetail("Triggers \"%s\" and \"%s\" both declare it.",
+					   first->trigger->tgname, second->trigger->tgname),
+			 errhint("DROP TRIGGER %s ON %s;",
+					 quote_identifier(victim->tgname), orm_relation_name(rel))));
+}
+
+/* Check that no two declarations of a table contradict each other. */
+static void
 check_declared_once(Relation rel, const char *created)
 {
-	const Trigger *first = NULL;
-	const Trigger *victim;
+	List	   *all = declarations(rel);
 	ListCell   *lc;
+	ListCell   *lc2;
 
-	foreach(lc, declarations(rel))
+	foreach(lc, all)
 	{
-		const Trigger *trigger = lfirst(lc);
-
-		if (first == NULL)
+		for_each_cell(lc2, all, lnext(all, lc))
 		{
-			first = trigger;
-			continue;
+			if (are_at_odds(lfirst(lc), lfirst(lc2)))
+				report_at_odds(rel, lfirst(lc), lfirst(lc2), created);
 		}
-		if (first->tgisclone != trigger->tgisclone &&
-			first->tgnargs == 1 && trigger->tgnargs == 1 &&
-			strcmp(first->tgargs[0], trigger->tgargs[0]) == 0)
-			continue;
-
-		/* the older one of the table's own has to go */
-		victim = trigger->tgisclone || strcmp(trigger->tgname, created) == 0 ?
-			first : trigger;
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("table \"%s\" is under soft delete already",
-						RelationGetRelationName(rel)),
-				 errdetail("Triggers \"%s\" and \"%s\" both declare it.",
-						   first->tgname, trigger->tgname),
-				 errhint("DROP TRIGGER %s ON %s;",
-						 quote_identifier(victim->tgname),
-						 orm_relation_name(rel))));
 	}
 }
 
@@ -146,16 +300,15 @@ check_tree_declared_once(RangeVar *name, const char *created)
 /*
  * CREATE TRIGGER: check a new declaration.
  *
- * Errors: 42710 where the table has one already, and those of
- * orm_check_soft_delete_trigger().
+ * Errors: 42710 where the table has one already, and those of the kind's own
+ * check.
  */
 static void
 check_new_trigger(const CreateTrigStmt *stmt)
 {
 	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
 	Relation	rel = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
-	const Trigger *created;
-	OrmMarker	marker;
+	const Declaration *created;
 
 	if (!RelationIsValid(rel))
 		return;
@@ -163,28 +316,26 @@ check_new_trigger(const CreateTrigStmt *stmt)
 	if (created)
 	{
 		check_tree_declared_once(stmt->relation, stmt->trigname);
-		orm_check_soft_delete_trigger(rel, created, &marker);
-		orm_warn_unless_preloaded(RelationGetRelationName(rel));
+		created->kind->check(rel, created->trigger);
+		if (is_soft_delete(created))
+			orm_warn_unless_preloaded(RelationGetRelationName(rel));
 	}
 	RelationClose(rel);
 }
 
-/* Replace one string among the arguments of a trigger, as stored. */
+/* The arguments of a trigger as they are stored, with some replaced. */
 static bytea *
-replace_argument(bytea *arguments, const char *oldname, const char *newname)
+stored_arguments(const Trigger *trigger, char **replacements)
 {
 	StringInfoData result;
-	const char *argument = VARDATA_ANY(arguments);
-	const char *end = argument + VARSIZE_ANY_EXHDR(arguments);
 	bytea	   *stored;
 
 	initStringInfo(&result);
-	while (argument < end)
+	for (int i = 0; i < trigger->tgnargs; i++)
 	{
-		const char *replacement = strcmp(argument, oldname) == 0 ? newname : argument;
+		const char *argument = replacements[i] ? replacements[i] : trigger->tgargs[i];
 
-		appendBinaryStringInfo(&result, replacement, strlen(replacement) + 1);
-		argument += strlen(argument) + 1;
+		appendBinaryStringInfo(&result, argument, strlen(argument) + 1);
 	}
 	stored = palloc(VARHDRSZ + result.len);
 	SET_VARSIZE(stored, VARHDRSZ + result.len);
@@ -194,7 +345,7 @@ replace_argument(bytea *arguments, const char *oldname, const char *newname)
 
 /* Change the arguments of a trigger in the catalog. */
 static void
-rename_argument(Oid relid, Oid trigger, const char *oldname, const char *newname)
+replace_arguments(Oid relid, const Trigger *trigger, char **replacements)
 {
 	Relation	catalog = table_open(TriggerRelationId, RowExclusiveLock);
 	ScanKeyData key;
@@ -202,7 +353,7 @@ rename_argument(Oid relid, Oid trigger, const char *oldname, const char *newname
 	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(trigger));
+				ObjectIdGetDatum(trigger->tgoid));
 	scan = systable_beginscan(catalog, TriggerOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
@@ -210,13 +361,9 @@ rename_argument(Oid relid, Oid trigger, const char *oldname, const char *newname
 		Datum		values[Natts_pg_trigger] = {0};
 		bool		nulls[Natts_pg_trigger] = {0};
 		bool		replaces[Natts_pg_trigger] = {0};
-		bool		isnull;
-		Datum		arguments = heap_getattr(tuple, Anum_pg_trigger_tgargs,
-											 RelationGetDescr(catalog), &isnull);
 
 		values[Anum_pg_trigger_tgargs - 1] =
-			PointerGetDatum(replace_argument(DatumGetByteaPP(arguments),
-											 oldname, newname));
+			PointerGetDatum(stored_arguments(trigger, replacements));
 		replaces[Anum_pg_trigger_tgargs - 1] = true;
 		tuple = heap_modify_tuple(tuple, RelationGetDescr(catalog),
 								  values, nulls, replaces);
@@ -225,6 +372,82 @@ rename_argument(Oid relid, Oid trigger, const char *oldname, const char *newname
 	}
 	systable_endscan(scan);
 	table_close(catalog, RowExclusiveLock);
+}
+
+/* Have one declaration follow a column that got another name, or none. */
+static void
+rename_in_declaration(Oid relid, const Declaration *declaration,
+					  const char *oldname, const char *newname)
+{
+	const Trigger *trigger = declaration->trigger;
+	char	  **replacements = palloc0_array(char *, trigger->tgnargs);
+	bool		any = false;
+
+	for (int i = 0; i < trigger->tgnargs; i++)
+	{
+		replacements[i] = declaration->kind->rename(trigger, i, oldname, newname);
+		any |= replacements[i] != NULL;
+	}
+	if (any)
+		replace_arguments(relid, trigger, replacements);
+}
+
+/* Relations with foreign keys to this one, and their children. */
+static List *
+referencing_relations(Relation rel)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+	List	   *relids = NIL;
+
+	/* the server's triggers for a foreign key know both sides */
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Oid			other = triggers->triggers[i].tgconstrrelid;
+
+		if (OidIsValid(other) && triggers->triggers[i].tgisinternal)
+			relids = list_concat_unique_oid(relids,
+											find_all_inheritors(other, NoLock, NULL));
+	}
+	return relids;
+}
+
+/* Does a declaration touch a column of a parent, which is of this name? */
+static bool
+touches_column(const Declaration *declaration, const char *name)
+{
+	return is_touch(declaration) && declaration->trigger->tgnargs > 1 &&
+		strcmp(declaration->trigger->tgargs[1], name) == 0;
+}
+
+/* Have touch_parent() follow a renamed column of a parent. */
+static void
+follow_rename_in_children(Relation parent, const RenameStmt *stmt)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, referencing_relations(parent))
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+		List	   *found;
+
+		if (!RelationIsValid(rel))
+			continue;
+		found = declarations(rel);
+		foreach(lc2, found)
+		{
+			const Declaration *declaration = lfirst(lc2);
+
+			if (touches_column(declaration, stmt->subname) &&
+				orm_touch_parent_of(rel, declaration->trigger) == RelationGetRelid(parent))
+			{
+				char	   *replacements[] = {NULL, stmt->newname, NULL};
+
+				replace_arguments(lfirst_oid(lc), declaration->trigger, replacements);
+			}
+		}
+		RelationClose(rel);
+	}
 }
 
 /* ALTER TABLE ... RENAME COLUMN: have the declarations follow. */
@@ -239,23 +462,19 @@ follow_rename(const RenameStmt *stmt)
 	foreach(lc, table_and_children(stmt->relation))
 	{
 		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
-		List	   *triggers = NIL;
+		List	   *found;
 
 		if (!RelationIsValid(rel))
 			continue;
-		foreach(lc2, declarations(rel))
+		found = declarations(rel);
+		if (orm_find_column(RelationGetDescr(rel), stmt->subname) == InvalidAttrNumber)
 		{
-			const Trigger *trigger = lfirst(lc2);
-
-			if (trigger->tgnargs > 0 &&
-				strcmp(trigger->tgargs[0], stmt->subname) == 0 &&
-				orm_find_column(RelationGetDescr(rel), stmt->subname) == InvalidAttrNumber)
-				triggers = lappend_oid(triggers, trigger->tgoid);
+			follow_rename_in_children(rel, stmt);
+			foreach(lc2, found)
+				rename_in_declaration(lfirst_oid(lc), lfirst(lc2),
+									  stmt->subname, stmt->newname);
 		}
 		RelationClose(rel);
-		foreach(lc2, triggers)
-			rename_argument(lfirst_oid(lc), lfirst_oid(lc2),
-							stmt->subname, stmt->newname);
 	}
 	CommandCounterIncrement();
 }
@@ -288,11 +507,78 @@ changes_columns(const AlterTableStmt *stmt)
 }
 
 /*
- * The part of an ALTER TABLE that drops the column of a declaration, NULL if
- * there is none.  Another column may have got the name in the same statement.
+ * A declaration lost a column: refuse as the server does for a column that
+ * something depends on, or drop the trigger.
+ *
+ * Error: 2BP01.
  */
-static AlterTableCmd *
-find_drop(const AlterTableStmt *stmt, const Trigger *trigger)
+static void
+drop_declaration(Relation rel, const Declaration *declaration, const char *table,
+				 const AlterTableCmd *drop)
+{
+	const Trigger *trigger = declaration->trigger;
+	ObjectAddress address;
+
+	if (drop->behavior != DROP_CASCADE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop column %s of table %s because other objects depend on it",
+						drop->name, table),
+				 errdetail("trigger %s on table %s depends on column %s of table %s",
+						   trigger->tgname, RelationGetRelationName(rel),
+						   drop->name, table),
+				 errhint("Use DROP ... CASCADE to drop the dependent objects too.")));
+	if (trigger->tgisclone)
+		return;					/* goes with the one that it was cloned from */
+	ereport(NOTICE,
+			(errmsg("drop cascades to trigger %s on table %s",
+					trigger->tgname, RelationGetRelationName(rel)),
+			 errdetail_internal("%s", declaration->kind->loss)));
+	ObjectAddressSet(address, TriggerRelationId, trigger->tgoid);
+	performDeletion(&address, DROP_RESTRICT, 0);
+}
+
+/*
+ * A column was dropped from a table: what of the declarations that name it?
+ * Another column may have got the name in the same statement.
+ */
+static void
+follow_drop(Relation rel, const AlterTableCmd *drop)
+{
+	ListCell   *lc;
+
+	foreach(lc, declarations(rel))
+	{
+		const Declaration *declaration = lfirst(lc);
+
+		if (needs_column(declaration, drop->name))
+			drop_declaration(rel, declaration, RelationGetRelationName(rel), drop);
+		else if (orm_find_column(RelationGetDescr(rel), drop->name) == InvalidAttrNumber)
+			rename_in_declaration(RelationGetRelid(rel), declaration, drop->name, NULL);
+	}
+	foreach(lc, referencing_relations(rel))
+	{
+		Relation	child = RelationIdGetRelation(lfirst_oid(lc));
+		ListCell   *lc2;
+
+		if (!RelationIsValid(child))
+			continue;
+		foreach(lc2, declarations(child))
+		{
+			const Declaration *declaration = lfirst(lc2);
+
+			if (touches_column(declaration, drop->name) &&
+				orm_touch_parent_of(child, declaration->trigger) == RelationGetRelid(rel))
+				drop_declaration(child, declaration, RelationGetRelationName(rel), drop);
+		}
+		RelationClose(child);
+	}
+	CommandCounterIncrement();
+}
+
+/* Look at the columns that an ALTER TABLE drops. */
+static void
+follow_drops(Relation rel, const AlterTableStmt *stmt)
 {
 	ListCell   *lc;
 
@@ -300,41 +586,9 @@ find_drop(const AlterTableStmt *stmt, const Trigger *trigger)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (cmd->subtype == AT_DropColumn && trigger->tgnargs > 0 &&
-			strcmp(cmd->name, trigger->tgargs[0]) == 0)
-			return cmd;
+		if (cmd->subtype == AT_DropColumn)
+			follow_drop(rel, cmd);
 	}
-	return NULL;
-}
-
-/*
- * A declaration lost its column: refuse as the server does for a column that
- * something depends on, or drop the trigger.
- *
- * Error: 2BP01.
- */
-static void
-drop_declaration(Relation rel, const Trigger *trigger, DropBehavior behavior)
-{
-	ObjectAddress address;
-
-	if (behavior != DROP_CASCADE)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop column %s of table %s because other objects depend on it",
-						trigger->tgargs[0], RelationGetRelationName(rel)),
-				 errdetail("trigger %s on table %s depends on column %s of table %s",
-						   trigger->tgname, RelationGetRelationName(rel),
-						   trigger->tgargs[0], RelationGetRelationName(rel)),
-				 errhint("Use DROP ... CASCADE to drop the dependent objects too.")));
-	if (trigger->tgisclone)
-		return;					/* goes with the one that it was cloned from */
-	ereport(NOTICE,
-			(errmsg("drop cascades to trigger %s on table %s",
-					trigger->tgname, RelationGetRelationName(rel)),
-			 errdetail("Rows of the table that are deleted can no longer be told from live ones.")));
-	ObjectAddressSet(address, TriggerRelationId, trigger->tgoid);
-	performDeletion(&address, DROP_RESTRICT, 0);
 }
 
 /* ALTER TABLE ... ATTACH PARTITION: do the declarations agree? */
@@ -365,21 +619,15 @@ check_altered_table(const AlterTableStmt *stmt)
 	foreach(lc, table_and_children(stmt->relation))
 	{
 		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
-		OrmMarker	marker;
 
 		if (!RelationIsValid(rel))
 			continue;
+		follow_drops(rel, stmt);
 		foreach(lc2, declarations(rel))
 		{
-			const Trigger *trigger = lfirst(lc2);
-			AlterTableCmd *drop = find_drop(stmt, trigger);
+			const Declaration *declaration = lfirst(lc2);
 
-			if (drop)
-			{
-				drop_declaration(rel, trigger, drop->behavior);
-				break;			/* the trigger list is stale now */
-			}
-			orm_check_soft_delete_trigger(rel, trigger, &marker);
+			declaration->kind->check(rel, declaration->trigger);
 		}
 		RelationClose(rel);
 	}
@@ -416,6 +664,7 @@ orm_ddl_command_end(PG_FUNCTION_ARGS)
 			check_altered_table(castNode(AlterTableStmt, stmt));
 			break;
 		default:
+			orm_manage_new_tables();
 			break;
 	}
 	PG_RETURN_NULL();

@@ -262,21 +262,6 @@ disable_on_table(Oid relid, OrmUniqueKeys unique_keys)
 						 table.name, condition)));
 }
 
-/* Tables to treat alike: the named one and its inheritance children. */
-static List *
-tables_to_treat(Oid relid)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
-	{
-		if (lfirst_oid(lc) == relid || !get_rel_relispartition(lfirst_oid(lc)))
-			result = lappend_oid(result, lfirst_oid(lc));
-	}
-	return result;
-}
-
 /* Return strings as the rows of a set. */
 static void
 return_strings(FunctionCallInfo fcinfo, List *strings)
@@ -320,7 +305,7 @@ orm_enable_soft_delete(PG_FUNCTION_ARGS)
 
 	orm_begin_ddl();
 	table_close(open_own_table(relid), NoLock);
-	foreach(lc, tables_to_treat(relid))
+	foreach(lc, orm_tables_to_treat(relid, AccessExclusiveLock))
 		enable_on_table(lfirst_oid(lc), column, type, unique_keys);
 	return_strings(fcinfo, orm_end_ddl());
 	return (Datum) 0;
@@ -345,7 +330,7 @@ orm_disable_soft_delete(PG_FUNCTION_ARGS)
 
 	orm_begin_ddl();
 	table_close(open_own_table(relid), NoLock);
-	foreach(lc, tables_to_treat(relid))
+	foreach(lc, orm_tables_to_treat(relid, AccessExclusiveLock))
 		disable_on_table(lfirst_oid(lc), unique_keys);
 	return_strings(fcinfo, orm_end_ddl());
 	return (Datum) 0;

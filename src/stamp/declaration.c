@@ -117,6 +117,13 @@ orm_stamp_role_name(OrmStampRole role)
 	return roles[role].name;
 }
 
+/* Can a column of this type, a domain or not, be kept for a role? */
+bool
+orm_stamp_role_accepts(OrmStampRole role, Oid type)
+{
+	return roles[role].accepts(getBaseType(type));
+}
+
 /* Does the trigger call one of the three functions, and which? */
 bool
 orm_is_stamp_trigger(const Trigger *trigger, OrmStampFunction *function)
@@ -358,6 +365,27 @@ orm_stamp_trigger_columns(const Trigger *trigger)
 			names = lappend(names, unconstify(char *, declaration.columns[role]));
 	}
 	return names;
+}
+
+/* Arguments of a trigger that do not name the columns to keep (char *). */
+List *
+orm_stamp_trigger_options(const Trigger *trigger)
+{
+	OrmStampFunction function;
+	List	   *found = NIL;
+
+	if (!orm_is_stamp_trigger(trigger, &function))
+		return NIL;
+	for (int i = leading_columns(function); i < trigger->tgnargs; i++)
+	{
+		bool		names_column = false;
+
+		for (int role = 0; role < ORM_STAMP_ROLES; role++)
+			names_column |= value_of(trigger->tgargs[i], roles[role].name) != NULL;
+		if (!names_column)
+			found = lappend(found, trigger->tgargs[i]);
+	}
+	return found;
 }
 
 /*

@@ -153,6 +153,8 @@ extern List *orm_stamp_trigger_columns(const Trigger *trigger);
 extern char *orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 										  const char *oldname, const char *newname);
 extern const char *orm_stamp_role_name(OrmStampRole role);
+extern bool orm_stamp_role_accepts(OrmStampRole role, Oid type);
+extern List *orm_stamp_trigger_options(const Trigger *trigger);
 
 /* plan.c: what is known of a trigger */
 extern void orm_stamp_init(void);
@@ -213,6 +215,7 @@ typedef enum OrmTouch
 extern OrmTouch orm_touching;
 extern bool orm_is_touch(void);
 extern void orm_touch_init(void);
+extern Oid	orm_touch_parent_of(Relation rel, const Trigger *trigger);
 extern void orm_check_touch_trigger(Relation rel, const Trigger *trigger);
 
 #endif							/* ORM_STAMP_H */

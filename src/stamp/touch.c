@@ -32,7 +32,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/fmgrprotos.h"
@@ -231,15 +230,42 @@ is_better_key(const ForeignKeyCacheInfo *fk, const ForeignKeyCacheInfo *other)
 
 /*
  * Find the foreign key of a column: the one that it is alone in, if there are
- * several.  Errors: 42703 no such column, 42830 no such foreign key.
+ * several; NULL if there is none.
  */
+static const ForeignKeyCacheInfo *
+find_foreign_key(Relation rel, AttrNumber attno)
+{
+	const ForeignKeyCacheInfo *found = NULL;
+	ListCell   *lc;
+
+	foreach(lc, copyObject(RelationGetFKeyList(rel)))
+	{
+		const ForeignKeyCacheInfo *fk = lfirst(lc);
+
+		if (refers_by(fk, attno) && (found == NULL || is_better_key(fk, found)))
+			found = fk;
+	}
+	return found;
+}
+
+/* The table that a declaration touches, InvalidOid if it is not sound. */
+Oid
+orm_touch_parent_of(Relation rel, const Trigger *trigger)
+{
+	AttrNumber	attno = trigger->tgnargs > 0 ?
+		orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]) : InvalidAttrNumber;
+	const ForeignKeyCacheInfo *fk = find_foreign_key(rel, attno);
+
+	return fk ? fk->confrelid : InvalidOid;
+}
+
+/* Fill in what the foreign key says.  Errors: 42703, 42830. */
 static void
-find_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
+read_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
 {
 	TouchTarget *target = &rule->target;
 	AttrNumber	attno = orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]);
-	const ForeignKeyCacheInfo *found = NULL;
-	ListCell   *lc;
+	const ForeignKeyCacheInfo *found;
 
 	if (attno == InvalidAttrNumber)
 		ereport(ERROR,
@@ -249,14 +275,7 @@ find_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
 				 errdetail("Trigger \"%s\" names it in its arguments.", trigger->tgname),
 				 hint_touch_declaration(rel, trigger),
 				 errtable(rel)));
-
-	foreach(lc, RelationGetFKeyList(rel))
-	{
-		const ForeignKeyCacheInfo *fk = lfirst(lc);
-
-		if (refers_by(fk, attno) && (found == NULL || is_better_key(fk, found)))
-			found = fk;
-	}
+	found = find_foreign_key(rel, attno);
 	if (found == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FOREIGN_KEY),
@@ -321,7 +340,7 @@ read_rule(Relation rel, const Trigger *trigger, TouchRule *rule)
 	check_touch_event(rel, trigger);
 	rule->target.bump = read_touch_option(rel, trigger);
 	rule->target.role = rel->rd_rel->relowner;
-	find_foreign_key(rel, trigger, rule);
+	read_foreign_key(rel, trigger, rule);
 	find_touched_column(rel, trigger, &rule->target);
 }
 
@@ -629,14 +648,12 @@ touch_rows(const TouchTarget *target, List *rows)
 		return;					/* dropped in this transaction */
 	for (int i = 0; i < target->nkeys; i++)
 	{
-		Datum	   *elements = palloc_array(Datum, list_length(rows));
+		List	   *column = NIL;
 		ListCell   *lc;
 
 		foreach(lc, rows)
-			elements[foreach_current_index(lc)] =
-				CStringGetTextDatum(((Touch *) lfirst(lc))->key.values[i]);
-		values[i] = PointerGetDatum(construct_array(elements, list_length(rows), TEXTOID,
-													-1, false, TYPALIGN_INT));
+			column = lappend(column, unconstify(char *, ((Touch *) lfirst(lc))->key.values[i]));
+		values[i] = PointerGetDatum(orm_text_array(column));
 	}
 	commands = touch_commands(parent, target);
 	table_close(parent, NoLock);

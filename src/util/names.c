@@ -117,6 +117,35 @@ orm_library_list_contains(const char *list)
 	return false;
 }
 
+/* Strings (char *) as an array of texts, and the other way round. */
+ArrayType *
+orm_text_array(List *strings)
+{
+	Datum	   *elements = palloc_array(Datum, list_length(strings) + 1);
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		elements[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
+	return construct_array(elements, list_length(strings), TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+List *
+orm_text_list(ArrayType *array)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	List	   *strings = NIL;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (!nulls[i])
+			strings = lappend(strings, TextDatumGetCString(elements[i]));
+	}
+	return strings;
+}
+
 /* Value of a setting in an array of "name=value" texts, NULL if not there. */
 char *
 orm_array_setting(ArrayType *array, const char *name)

@@ -24,6 +24,8 @@ extern bool orm_is_library_function(Oid funcid, const char *symbol);
 extern bool orm_is_library_name(const char *name);
 extern bool orm_library_list_contains(const char *list);
 extern List *orm_split_library_list(const char *list);
+extern ArrayType *orm_text_array(List *strings);
+extern List *orm_text_list(ArrayType *array);
 extern char *orm_array_setting(ArrayType *array, const char *name);
 extern Oid	orm_primary_key_index(Relation rel);
 extern bool orm_schema_exists(void);

@@ -11,14 +11,34 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 
 #include "spi.h"
 
 static List *statements = NIL;
 static MemoryContext statements_context = NULL;
 static int	guc_level = 0;
+
+/*
+ * Tables that DDL of ours treats alike: the named one and its inheritance
+ * children.  Partitions follow their parent by themselves.
+ */
+List *
+orm_tables_to_treat(Oid relid, LOCKMODE lockmode)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, lockmode, NULL))
+	{
+		if (lfirst_oid(lc) == relid || !get_rel_relispartition(lfirst_oid(lc)))
+			result = lappend_oid(result, lfirst_oid(lc));
+	}
+	return result;
+}
 
 /* Begin to run DDL; what is recorded belongs to the current memory context. */
 void

@@ -11,7 +11,9 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 
+extern List *orm_tables_to_treat(Oid relid, LOCKMODE lockmode);
 extern void orm_begin_ddl(void);
 extern List *orm_end_ddl(void);
 extern void orm_run_ddl(const char *format,...) pg_attribute_printf(1, 2);

@@ -1,0 +1,533 @@
+/*-------------------------------------------------------------------------
+ *
+ * manage.c
+ *		All policies of a table at once: orm_ext.manage() and unmanage().
+ *
+ * What a table is to have is read from the names of its columns, which ORMs
+ * and their users agree upon.  Stamps become one trigger, whose name lets it be
+ * fired after those of others; soft delete is enabled as by
+ * orm_ext.enable_soft_delete().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/varlena.h"
+
+#include "compat.h"
+#include "guc.h"
+#include "manage.h"
+#include "policy.h"
+#include "stamp/stamp.h"
+#include "util/names.h"
+#include "util/spi.h"
+
+#define STAMP_TRIGGER "zz_orm_stamp"
+#define SOFT_DELETE_POLICY "soft_delete"
+#define TOUCH_POLICY "touch_parent"
+
+/* Names by which the columns of a role are known, the usual ones first. */
+static const char *const stamp_columns[ORM_STAMP_ROLES][5] = {
+	[ORM_STAMP_VERSION] = {"version_id", "version", "lock_version", "versionId", "lockVersion"},
+	[ORM_STAMP_CREATED] = {"created_at", "createdAt"},
+	[ORM_STAMP_CREATED_BY] = {"created_by", "createdBy"},
+	[ORM_STAMP_UPDATED] = {"updated_at", "updatedAt"},
+	[ORM_STAMP_UPDATED_BY] = {"updated_by", "updatedBy"},
+};
+
+static const char *const marker_columns[] = {"deleted_at", "deletedAt"};
+
+/* One policy of a table: a row of what the functions return. */
+typedef struct Policy
+{
+	const char *policy;
+	const char *column;
+	const char *trigger;
+	List	   *options;		/* char * */
+} Policy;
+
+/* Append a policy to a list. */
+static List *
+add_policy(List *policies, const char *policy, const char *column,
+		   const char *trigger, List *options)
+{
+	Policy	   *added = palloc_object(Policy);
+
+	added->policy = policy;
+	added->column = column;
+	added->trigger = trigger;
+	added->options = options;
+	return lappend(policies, added);
+}
+
+/* The policies that a trigger declares; none if it is none of ours. */
+static List *
+policies_of_trigger(const Trigger *trigger)
+{
+	OrmStampDeclaration declaration;
+	OrmStampFunction function;
+	List	   *policies = NIL;
+	List	   *options = NIL;
+
+	if (orm_is_stamp_trigger(trigger, &function))
+	{
+		orm_read_stamp_declaration(trigger, function, &declaration);
+		options = orm_stamp_trigger_options(trigger);
+		for (int role = 0; role < ORM_STAMP_ROLES; role++)
+		{
+			if (declaration.columns[role])
+				policies = add_policy(policies, orm_stamp_role_name(role),
+									  declaration.columns[role], trigger->tgname, options);
+		}
+		return policies;
+	}
+
+	if (trigger->tgnargs == 0)
+		return NIL;
+	for (int i = 1; i < trigger->tgnargs; i++)
+		options = lappend(options, trigger->tgargs[i]);
+	if (orm_is_soft_delete_trigger(trigger))
+		return add_policy(NIL, SOFT_DELETE_POLICY, trigger->tgargs[0], trigger->tgname, options);
+	if (orm_is_library_function(trigger->tgfoid, "orm_touch_parent"))
+		return add_policy(NIL, TOUCH_POLICY, trigger->tgargs[0], trigger->tgname, options);
+	return NIL;
+}
+
+/* Return policies as the rows of a set, with the columns that it wants. */
+static void
+return_policies(FunctionCallInfo fcinfo, List *policies, bool with_options)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(lc, policies)
+	{
+		const Policy *policy = lfirst(lc);
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		values[0] = CStringGetTextDatum(policy->policy);
+		values[1] = DirectFunctionCall1(namein, CStringGetDatum(policy->column));
+		if (with_options)
+			values[2] = PointerGetDatum(orm_text_array(policy->options));
+		else
+			values[2] = DirectFunctionCall1(namein, CStringGetDatum(policy->trigger));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+/* Run a statement with the rights of the caller. */
+static void
+run(const char *command)
+{
+	SPI_connect();
+	if (SPI_execute(command, false, 0) < 0)
+		elog(ERROR, "could not run \"%s\"", command);
+	SPI_finish();
+}
+
+/* Check that a relation is a table of the role's own.  Errors: 42501, 42809. */
+static void
+check_own_table(Oid relid)
+{
+	char		relkind = get_rel_relkind(relid);
+
+	if (!orm_owns_relation(relid))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind),
+					   get_rel_name(relid));
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" cannot be managed", get_rel_name(relid)),
+				 errdetail_relkind_not_supported(relkind),
+				 errhint("Name the table that holds the rows.")));
+}
+
+/* The first column of a relation that has one of these names and fits. */
+static const char *
+find_column(Relation rel, const char *const *names, int count,
+			bool (*fits) (int role, Form_pg_attribute att), int role)
+{
+	for (int i = 0; i < count && names[i]; i++)
+	{
+		AttrNumber	attno = orm_find_column(RelationGetDescr(rel), names[i]);
+		Form_pg_attribute att;
+
+		if (attno == InvalidAttrNumber)
+			continue;
+		att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+		if (fits(role, att))
+			return names[i];
+		ereport(NOTICE,
+				(errmsg("column \"%s\" of table \"%s\" is left alone",
+						names[i], RelationGetRelationName(rel)),
+				 errdetail("It is of type %s%s.", format_type_be(att->atttypid),
+						   att->attgenerated ? ", and generated" : "")));
+	}
+	return NULL;
+}
+
+static bool
+fits_stamp(int role, Form_pg_attribute att)
+{
+	return !att->attgenerated && orm_stamp_role_accepts(role, att->atttypid);
+}
+
+/* A marker that enable_soft_delete() would take as it is. */
+static bool
+fits_marker(int role, Form_pg_attribute att)
+{
+	switch (att->atttypid)
+	{
+		case TIMESTAMPTZOID:
+		case TIMESTAMPOID:
+			return !att->attgenerated && !att->attnotnull;
+		case BOOLOID:
+		case INT8OID:
+			return !att->attgenerated && att->attnotnull;
+		default:
+			return false;
+	}
+}
+
+/* What a table has and what it is to have. */
+typedef struct Management
+{
+	const char *table;			/* qualified and quoted */
+	List	   *existing;		/* policies */
+	const char *columns[ORM_STAMP_ROLES];	/* to be stamped from now on */
+	const char *marker;			/* NULL where there is nothing to do */
+	List	   *arguments;		/* of the stamp trigger that is there (char *) */
+	bool		replace;		/* is there one to be replaced? */
+} Management;
+
+/* The column that an existing policy keeps for a purpose, NULL if none does. */
+static const char *
+existing_column(const Management *management, const char *policy)
+{
+	ListCell   *lc;
+
+	foreach(lc, management->existing)
+	{
+		const Policy *existing = lfirst(lc);
+
+		if (strcmp(existing->policy, policy) == 0)
+			return existing->column;
+	}
+	return NULL;
+}
+
+/* Read the triggers of a table. */
+static void
+read_triggers(Relation rel, Management *management)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		management->existing = list_concat(management->existing,
+										   policies_of_trigger(trigger));
+		if (strcmp(trigger->tgname, STAMP_TRIGGER) != 0 || trigger->tgisclone)
+			continue;
+		management->replace = true;
+		for (int j = 0; j < trigger->tgnargs; j++)
+			management->arguments = lappend(management->arguments, trigger->tgargs[j]);
+	}
+}
+
+/* Find out what is to be done to a table. */
+static Management
+plan_management(Oid relid)
+{
+	Management	management = {0};
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+
+	management.table = orm_relation_name(rel);
+	read_triggers(rel, &management);
+	for (int role = 0; role < ORM_STAMP_ROLES; role++)
+	{
+		if (existing_column(&management, orm_stamp_role_name(role)) == NULL)
+			management.columns[role] = find_column(rel, stamp_columns[role],
+												   lengthof(stamp_columns[role]),
+												   fits_stamp, role);
+	}
+	if (existing_column(&management, SOFT_DELETE_POLICY) == NULL)
+		management.marker = find_column(rel, marker_columns, lengthof(marker_columns),
+										fits_marker, 0);
+	table_close(rel, NoLock);
+	return management;
+}
+
+/* Is an argument "key=value" overruled by one of these options? */
+static bool
+is_overruled(const char *argument, List *options)
+{
+	size_t		length = strcspn(argument, "=") + 1;
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		if (strncmp(lfirst(lc), argument, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Create the stamp trigger, or put one in its place that keeps more columns or
+ * has other options.
+ */
+static List *
+create_stamp_trigger(const Management *management, List *options)
+{
+	List	   *policies = NIL;
+	List	   *arguments = NIL;
+	ListCell   *lc;
+	StringInfoData command;
+
+	for (int role = 0; role < ORM_STAMP_ROLES; role++)
+	{
+		const char *column = management->columns[role];
+
+		if (column == NULL)
+			continue;
+		arguments = lappend(arguments, psprintf("%s=%s", orm_stamp_role_name(role), column));
+		policies = add_policy(policies, orm_stamp_role_name(role), column, STAMP_TRIGGER, NIL);
+	}
+	if (policies == NIL && (options == NIL || !management->replace))
+		return NIL;
+
+	foreach(lc, management->arguments)
+	{
+		if (!is_overruled(lfirst(lc), options))
+			arguments = lappend(arguments, lfirst(lc));
+	}
+	arguments = list_concat(arguments, options);
+	initStringInfo(&command);
+	appendStringInfo(&command, "CREATE %sTRIGGER " STAMP_TRIGGER
+					 " BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.stamp(",
+					 management->replace ? "OR REPLACE " : "", management->table);
+	foreach(lc, arguments)
+		appendStringInfo(&command, "%s%s", lc == list_head(arguments) ? "" : ", ",
+						 quote_literal_cstr(lfirst(lc)));
+	appendStringInfoChar(&command, ')');
+	run(command.data);
+
+	/* new options are for the columns that were kept already as well */
+	foreach(lc, options ? management->existing : NIL)
+	{
+		const Policy *existing = lfirst(lc);
+
+		if (strcmp(existing->trigger, STAMP_TRIGGER) == 0)
+			policies = lappend(policies, unconstify(Policy *, existing));
+	}
+	return policies;
+}
+
+/* Attach to one table what fits; return what was attached. */
+static List *
+manage_table(Oid relid, List *options)
+{
+	Management	management = plan_management(relid);
+	List	   *policies = create_stamp_trigger(&management, options);
+
+	if (management.marker)
+	{
+		run(psprintf("SELECT orm_ext.enable_soft_delete(%s::regclass, %s)",
+					 quote_literal_cstr(management.table),
+					 quote_literal_cstr(management.marker)));
+		policies = add_policy(policies, SOFT_DELETE_POLICY, management.marker,
+							  "orm_soft_delete", NIL);
+	}
+	return policies;
+}
+
+/* Take off one table what is attached to it; return that. */
+static List *
+unmanage_table(Oid relid)
+{
+	Relation	rel = table_open(relid, ShareRowExclusiveLock);
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+	const char *table = orm_relation_name(rel);
+	List	   *policies = NIL;
+
+	table_close(rel, NoLock);
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		List	   *declared = policies_of_trigger(trigger);
+
+		if (declared == NIL || trigger->tgisclone)
+			continue;
+		if (orm_is_soft_delete_trigger(trigger))
+			run(psprintf("SELECT orm_ext.disable_soft_delete(%s::regclass)",
+						 quote_literal_cstr(table)));
+		else
+			run(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger->tgname), table));
+		policies = list_concat(policies, declared);
+	}
+	return policies;
+}
+
+PG_FUNCTION_INFO_V1(orm_manage);
+PG_FUNCTION_INFO_V1(orm_unmanage);
+PG_FUNCTION_INFO_V1(orm_trigger_policies);
+
+/*
+ * orm_ext.manage(rel regclass, VARIADIC options text[])
+ * → table (policy text, column name, trigger name)
+ *
+ * Errors: 42501 not the owner, 42809 not a table, 22023 unknown option, and
+ * those of enable_soft_delete().
+ */
+Datum
+orm_manage(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	List	   *options = orm_text_list(PG_GETARG_ARRAYTYPE_P(1));
+	List	   *policies = NIL;
+	ListCell   *lc;
+
+	check_own_table(relid);
+	foreach(lc, orm_tables_to_treat(relid, ShareRowExclusiveLock))
+	{
+		List	   *attached = manage_table(lfirst_oid(lc), options);
+
+		policies = list_concat(policies, attached);
+	}
+	return_policies(fcinfo, policies, false);
+	return (Datum) 0;
+}
+
+/*
+ * orm_ext.unmanage(rel regclass) → table (policy text, column name, trigger name)
+ *
+ * Errors: 42501 not the owner, 42809 not a table.
+ */
+Datum
+orm_unmanage(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	List	   *policies = NIL;
+	ListCell   *lc;
+
+	check_own_table(relid);
+	foreach(lc, orm_tables_to_treat(relid, ShareRowExclusiveLock))
+	{
+		List	   *removed = unmanage_table(lfirst_oid(lc));
+
+		policies = list_concat(policies, removed);
+	}
+	return_policies(fcinfo, policies, false);
+	return (Datum) 0;
+}
+
+/*
+ * orm_ext.trigger_policies(function oid, arguments bytea)
+ * → table (policy text, column name, options text[])
+ *
+ * What a row of pg_trigger declares.  No errors.
+ */
+Datum
+orm_trigger_policies(PG_FUNCTION_ARGS)
+{
+	bytea	   *arguments = PG_GETARG_BYTEA_PP(1);
+	const char *argument = VARDATA_ANY(arguments);
+	const char *end = argument + VARSIZE_ANY_EXHDR(arguments);
+	Trigger		trigger = {.tgname = "",.tgfoid = PG_GETARG_OID(0)};
+
+	/* each ends with a zero byte; leave out what does not */
+	trigger.tgargs = palloc_array(char *, end - argument + 1);
+	while (argument < end && memchr(argument, '\0', end - argument))
+	{
+		trigger.tgargs[trigger.tgnargs++] = pstrdup(argument);
+		argument += strlen(argument) + 1;
+	}
+	return_policies(fcinfo, policies_of_trigger(&trigger), true);
+	return (Datum) 0;
+}
+
+/* Does orm_ext.auto_manage list a schema? */
+static bool
+is_auto_managed(const char *schema)
+{
+	List	   *schemas;
+	ListCell   *lc;
+
+	if (!SplitIdentifierString(pstrdup(orm_auto_manage), ',', &schemas))
+		return false;
+	foreach(lc, schemas)
+	{
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Tables that the DDL command at hand has created, as the server tells it. */
+static List *
+new_tables(void)
+{
+	List	   *relids = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+
+	SPI_connect();
+	if (SPI_execute("SELECT objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
+					" WHERE object_type = 'table' AND NOT in_extension"
+					" AND command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not ask for the tables that were created");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		relids = lappend_oid(relids, DatumGetObjectId(value));
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	return relids;
+}
+
+/*
+ * After a command that creates tables: manage those in the schemas that
+ * orm_ext.auto_manage lists.  A dump brings the triggers of its tables along,
+ * so with row_security = off, as pg_dump sets it, they are left alone.
+ */
+void
+orm_manage_new_tables(void)
+{
+	ListCell   *lc;
+
+	if (*orm_auto_manage == '\0' || creating_extension || !row_security)
+		return;
+	foreach(lc, new_tables())
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		if (!get_rel_relispartition(relid) &&
+			is_auto_managed(get_namespace_name(get_rel_namespace(relid))))
+			(void) manage_table(relid, NIL);
+	}
+}
