@@ -97,7 +97,7 @@ start_executor(QueryDesc *query_desc, int eflags)
 	else
 		standard_ExecutorStart(query_desc, eflags);
 	orm_return_old_rows(query_desc);
-	orm_note_merge(query_desc);
+	orm_label_statement(query_desc, orm_is_soft_delete);
 	orm_watch_deletes(query_desc);
 }
 

@@ -42,6 +42,14 @@ orm_is_soft_delete_list(List *targetlist)
 		OidIsValid(linitial_node(TargetEntry, targetlist)->resorigtbl);
 }
 
+/* Does a plan node do a soft DELETE? */
+bool
+orm_is_soft_delete(const ModifyTable *node)
+{
+	return node->operation == CMD_UPDATE &&
+		orm_is_soft_delete_list(outerPlan(node)->targetlist);
+}
+
 #ifdef ORM_HAVE_RETURNING_OLD
 
 /* 18 and later: the query says it all. */
@@ -51,14 +59,6 @@ orm_return_old_rows(QueryDesc *query_desc)
 }
 
 #else
-
-/* Does a plan node do a soft DELETE? */
-static bool
-is_soft_delete(ModifyTable *node)
-{
-	return node->operation == CMD_UPDATE &&
-		orm_is_soft_delete_list(outerPlan(node)->targetlist);
-}
 
 /* Have references to a relation read the inner tuple. */
 static Node *
@@ -106,7 +106,7 @@ return_old_rows(PlanState *planstate)
 	if (planstate == NULL || !IsA(planstate, ModifyTableState))
 		return;
 	node = (ModifyTable *) planstate->plan;
-	if (node->returningLists == NIL || !is_soft_delete(node))
+	if (node->returningLists == NIL || !orm_is_soft_delete(node))
 		return;
 	for (int i = 0; i < mtstate->mt_nrels; i++)
 	{

@@ -68,6 +68,7 @@ extern void orm_rewrite_merge_returning(Query *query, const OrmMarker *marker);
 /* old_row.c: ... whatever triggers make of it */
 extern void orm_set_soft_delete_entry(TargetEntry *tle, Oid relid);
 extern bool orm_is_soft_delete_list(List *targetlist);
+extern bool orm_is_soft_delete(const ModifyTable *node);
 extern void orm_return_old_rows(QueryDesc *query_desc);
 
 /* stamp.c: one value for all rows that a statement deletes */

@@ -13,7 +13,9 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/relation.h"
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -36,8 +38,8 @@ typedef struct CheckedStatement
 {
 	Relation	rel;
 	List	   *key;			/* numbers of the columns of the primary key */
-	const char *version_column;
 	StringInfoData condition;
+	StringInfoData lookup;		/* the same with literals, for a hint */
 	Oid			types[2];
 	Datum		values[2];
 	int			nparams;
@@ -65,14 +67,13 @@ primary_key_columns(Relation rel)
 	return columns;
 }
 
-/* Name of the version column of a table.  Error: 55000. */
-static const char *
-version_column_name(Relation rel)
+/* Check that a table has a version.  Error: 55000. */
+static void
+check_version(Relation rel)
 {
 	int			mode;
-	AttrNumber	attno = orm_version_column(rel, &mode);
 
-	if (attno == InvalidAttrNumber)
+	if (orm_version_column(rel, &mode) == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has no version", RelationGetRelationName(rel)),
@@ -80,7 +81,6 @@ version_column_name(Relation rel)
 				 errhint("CREATE TRIGGER zz_orm_version BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version_id');",
 						 orm_relation_name(rel)),
 				 errtable(rel)));
-	return NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname);
 }
 
 /* Name of a column of the key. */
@@ -154,6 +154,29 @@ add_parameter(CheckedStatement *stmt, Oid type, Datum value)
 	stmt->nparams++;
 }
 
+/* Add a column of the key to the condition that a hint shows. */
+static void
+add_to_lookup(CheckedStatement *stmt, const char *column, Jsonb *object, const char *scalar)
+{
+	if (object)
+	{
+		Datum		path = PointerGetDatum(orm_text_array(JB_ROOT_IS_OBJECT(object) ?
+														  list_make1(pstrdup(column)) : NIL));
+		LOCAL_FCINFO(fcinfo, 2);
+		Datum		value;
+
+		InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+		fcinfo->args[0].value = JsonbPGetDatum(object);
+		fcinfo->args[0].isnull = false;
+		fcinfo->args[1].value = path;
+		fcinfo->args[1].isnull = false;
+		value = jsonb_extract_path_text(fcinfo);
+		scalar = fcinfo->isnull ? "" : TextDatumGetCString(value);
+	}
+	appendStringInfo(&stmt->lookup, "%s%s = %s", stmt->lookup.len > 0 ? " AND " : "",
+					 quote_identifier(column), quote_literal_cstr(scalar));
+}
+
 /* Make the key a parameter, and the condition that compares it. */
 static void
 add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
@@ -188,6 +211,7 @@ add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
 		report_bad_key(stmt);
 
 	initStringInfo(&stmt->condition);
+	initStringInfo(&stmt->lookup);
 	foreach(lc, stmt->key)
 	{
 		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(stmt->rel), lfirst_int(lc) - 1);
@@ -200,6 +224,7 @@ add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
 			value = psprintf("($1 OPERATOR(pg_catalog.->>) %s)", quote_literal_cstr(name));
 		else if (object)
 			value = "($1 OPERATOR(pg_catalog.#>>) '{}')";
+		add_to_lookup(stmt, name, object, text);
 		appendStringInfo(&stmt->condition, "%st.%s = %s::%s",
 						 stmt->condition.len > 0 ? " AND " : "",
 						 quote_identifier(name), value,
@@ -211,7 +236,24 @@ add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
 		add_parameter(stmt, TEXTOID, CStringGetTextDatum(text));
 }
 
-/* Begin a statement for a table and a key.  Errors: 22004, 55000, 42P16, 22023. */
+/* Open a table.  Error: 42809. */
+static Relation
+open_table(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	char		relkind = rel->rd_rel->relkind;
+
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
+		relkind != RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(relkind),
+				 errhint("Name the table that holds the rows.")));
+	return rel;
+}
+
+/* Begin a statement for a table and a key.  Errors: 42809, 22004, 55000, 42P16, 22023. */
 static void
 begin_statement(CheckedStatement *stmt, FunctionCallInfo fcinfo)
 {
@@ -225,8 +267,8 @@ begin_statement(CheckedStatement *stmt, FunctionCallInfo fcinfo)
 					 errhint("To delete a row: SELECT orm_ext.delete_checked(rel, key, version);")));
 	}
 	memset(stmt, 0, sizeof(*stmt));
-	stmt->rel = table_open(PG_GETARG_OID(0), AccessShareLock);
-	stmt->version_column = version_column_name(stmt->rel);
+	stmt->rel = open_table(PG_GETARG_OID(0));
+	check_version(stmt->rel);
 	stmt->key = primary_key_columns(stmt->rel);
 	add_key(stmt, fcinfo, 1);
 }
@@ -237,10 +279,11 @@ report_no_row(const CheckedStatement *stmt)
 {
 	ereport(ERROR,
 			(errcode(orm_stale_errcode()),
-			 errmsg("row of table \"%s\" does not exist",
-					RelationGetRelationName(stmt->rel)),
-			 errdetail("There is no row with this key, or no longer."),
-			 errhint("SELECT * FROM %s;", orm_relation_name(stmt->rel)),
+			 errmsg("row of table \"%s\" with %s does not exist",
+					RelationGetRelationName(stmt->rel), stmt->lookup.data),
+			 errdetail("It was deleted, or has not been there."),
+			 errhint("SELECT * FROM %s WHERE %s;",
+					 orm_relation_name(stmt->rel), stmt->lookup.data),
 			 errtable(stmt->rel)));
 }
 
@@ -252,6 +295,7 @@ static Datum
 run_statement(CheckedStatement *stmt, const char *command, const char *version, int expected)
 {
 	int			outer_depth = orm_expected_version_depth;
+	bool		outer_checking = orm_checking_row;
 	int			guc_level = NewGUCNestLevel();
 	MemoryContext caller = CurrentMemoryContext;
 	Datum		result = (Datum) 0;
@@ -262,6 +306,7 @@ run_statement(CheckedStatement *stmt, const char *command, const char *version, 
 	{
 		bool		isnull;
 
+		orm_checking_row = true;
 		orm_expected_version_depth =
 			DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 		SPI_connect();
@@ -278,6 +323,7 @@ run_statement(CheckedStatement *stmt, const char *command, const char *version, 
 	PG_FINALLY();
 	{
 		orm_expected_version_depth = outer_depth;
+		orm_checking_row = outer_checking;
 	}
 	PG_END_TRY();
 
@@ -360,11 +406,11 @@ orm_update_checked(PG_FUNCTION_ARGS)
 	else
 	{
 		/* nothing to change, but the version is to be checked */
-		const char *version = quote_identifier(stmt.version_column);
+		const char *column = quote_identifier(key_column_name(&stmt, linitial_int(stmt.key)));
 
 		stmt.nparams = 1;
 		command = psprintf("UPDATE %s AS t SET %s = t.%s WHERE %s RETURNING pg_catalog.to_jsonb(t)",
-						   orm_relation_name(stmt.rel), version, version, stmt.condition.data);
+						   orm_relation_name(stmt.rel), column, column, stmt.condition.data);
 	}
 	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
 						 SPI_OK_UPDATE_RETURNING);

@@ -105,7 +105,7 @@ static const StampOption options[] = {
 	{"immutable", BY_TRIGGER, FIELD(immutable), {"keep", "error"}},
 	{"unit", BY_TRIGGER, FIELD(unit), {"microseconds", "milliseconds", "seconds"}},
 	{"zone", BY_TRIGGER, FIELD(zone), {"session", "utc"}},
-	{"resent", BY_TRIGGER, FIELD(resent), {"keep", "move"}},
+	{"resent", BY_VERSION | BY_TRIGGER, FIELD(resent), {"keep", "move"}},
 };
 
 #define IGNORE "ignore"
@@ -430,6 +430,28 @@ orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 			names = foreach_delete_current(names, lc);
 	}
 	return found ? psprintf(IGNORE "=%s", join_names(names)) : NULL;
+}
+
+/*
+ * The statement that declares a trigger anew, with one more option.  Events
+ * and conditions of its own are the user's to add.
+ */
+char *
+orm_stamp_declaration(Relation rel, const Trigger *trigger, const char *option)
+{
+	StringInfoData command;
+	OrmStampFunction function;
+
+	if (!orm_is_stamp_trigger(trigger, &function))
+		return "";
+	initStringInfo(&command);
+	appendStringInfo(&command, "CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s(",
+					 quote_identifier(trigger->tgname), orm_relation_name(rel),
+					 function_name(function));
+	for (int i = 0; i < trigger->tgnargs; i++)
+		appendStringInfo(&command, "%s, ", quote_literal_cstr(trigger->tgargs[i]));
+	appendStringInfo(&command, "%s);", quote_literal_cstr(option));
+	return command.data;
 }
 
 /* The declaration without one argument, or with another one in its place. */

@@ -200,7 +200,7 @@ report_forgotten_version(Query *query, Relation rel, AttrNumber version)
 					query->commandType == CMD_UPDATE ? "UPDATE" : "DELETE",
 					RelationGetRelationName(rel)),
 			 errdetail("It would change a row that others have changed since it was read."),
-			 errhint("Add the version that was read to the conditions, as in AND %s = ..., or SET LOCAL orm_ext.expected_version to it.",
+			 errhint("Add AND %s = ..., with the version that was read, to the conditions; for a statement that means whatever version there is: SET LOCAL orm_ext.version_guard = off;",
 					 quote_identifier(column)),
 			 errtablecol(rel, version)));
 }
@@ -241,8 +241,8 @@ orm_guard_versions(Query *query)
 	ListCell   *lc;
 
 	if (likely(orm_version_guard == ORM_VERSION_GUARD_OFF) ||
-		*orm_expected_version != '\0' || orm_touching != ORM_TOUCH_NONE ||
-		InNoForceRLSOperation())
+		orm_is_version_expected() || orm_bypass_stamps ||
+		orm_touching != ORM_TOUCH_NONE || InNoForceRLSOperation())
 		return;
 	if (query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE)
 		guard_query(query);

@@ -24,43 +24,15 @@
 #include "access/tupmacs.h"
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "nodes/memnodes.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
 #include "compat.h"
 #include "guc.h"
 #include "stamp.h"
-#include "status.h"
 
-/* The statement is a MERGE if its executor state is marked by this. */
-static const char merge_identifier[] = "MERGE";
-
-/*
- * Mark the executor state of a MERGE.  The set of columns that it tells its
- * triggers is that of all its actions together, so a column in it may not be
- * assigned by the action at hand.
- */
-void
-orm_note_merge(QueryDesc *query_desc)
-{
-	const PlannedStmt *stmt = query_desc->plannedstmt;
-
-	if (stmt->commandType == CMD_MERGE || stmt->hasModifyingCTE)
-		MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, merge_identifier);
-}
-
-/* May the row be one of a MERGE? */
-static bool
-may_be_merge(const OrmStampPass *pass)
-{
-	return pass->trigdata->tg_trigslot == NULL ||
-		pass->trigdata->tg_trigslot->tts_mcxt->ident == merge_identifier ||
-		orm_planned_without_us();
-}
 
 /* Are two values stored alike? */
 bool
@@ -183,7 +155,7 @@ orm_stamp_lists(const OrmStampPass *pass, OrmStampRole role)
 	int			member = pass->plan->columns[role].attno - FirstLowInvalidHeapAttributeNumber;
 
 	return bms_is_member(member, pass->trigdata->tg_updatedcols) &&
-		!(orm_stamp_same(pass, role) && may_be_merge(pass));
+		!(orm_stamp_same(pass, role) && orm_may_be_merge(pass->trigdata));
 }
 
 /* Give the column of a role a value, if it has not got that already. */
@@ -205,6 +177,16 @@ orm_stamp_set(OrmStampPass *pass, OrmStampRole role, Datum value, bool isnull)
 	pass->values[i] = value;
 	pass->nulls[i] = isnull;
 	pass->nchanges++;
+}
+
+/* Leave the stored value, whatever the statement or other triggers made of it. */
+void
+orm_stamp_keep(OrmStampPass *pass, OrmStampRole role)
+{
+	bool		isnull;
+	Datum		stored = orm_stamp_stored(pass, role, &isnull);
+
+	orm_stamp_set(pass, role, stored, isnull);
 }
 
 /* Position among the changes of the one of a column, -1 if there is none. */
@@ -372,9 +354,13 @@ stamp_changed_row(OrmStampPass *pass)
 		orm_stamp_updated(pass);
 	if (columns[ORM_STAMP_UPDATED_BY].attno != InvalidAttrNumber)
 		orm_stamp_updated_by(pass);
-	if (columns[ORM_STAMP_CHANGE_ID].attno != InvalidAttrNumber &&
-		orm_stamp_contents_changed(pass))
-		orm_stamp_change_id(pass);
+	if (columns[ORM_STAMP_CHANGE_ID].attno != InvalidAttrNumber)
+	{
+		if (orm_stamp_contents_changed(pass))
+			orm_stamp_change_id(pass);
+		else
+			orm_stamp_keep(pass, ORM_STAMP_CHANGE_ID);
+	}
 }
 
 /*

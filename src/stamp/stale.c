@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/relcache.h"
+#include "utils/rls.h"
 
 #include "guc.h"
 #include "policy.h"
@@ -42,6 +43,8 @@ may_read(Relation rel, AttrNumber attno)
 {
 	Oid			relid = RelationGetRelid(rel);
 
+	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		return false;			/* nobody knows which rows it may see */
 	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
 		pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
@@ -142,11 +145,12 @@ last_change(OrmStampPass *pass)
 	return "";
 }
 
-/* Whether to say which row it is. */
+/* How to get at the row, if the role may read it. */
 static int
 hint_read_again(Relation rel, const RowKey *key)
 {
-	if (key->description == NULL)
+	if (key->description == NULL ||
+		pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		return errhint("Read the row again, and make the change in what it is now.");
 	return errhint("Read the row again, and make the change in what it is now: SELECT * FROM %s WHERE %s;",
 				   orm_relation_name(rel), key->condition);
@@ -195,7 +199,6 @@ orm_report_version_required(OrmStampPass *pass)
 					RelationGetRelationName(pass->rel)),
 			 errdetail("Trigger \"%s\" compares what the SET list gives for column \"%s\" with what is stored, under mode=echo.",
 					   pass->trigdata->tg_trigger->tgname, column),
-			 errhint("Assign the version that was read, as in UPDATE %s SET %s = ..., or SET LOCAL orm_ext.expected_version to it.",
-					 orm_relation_name(pass->rel), column),
+			 hint_read_again(pass->rel, &key),
 			 errtablecol(pass->rel, attno)));
 }

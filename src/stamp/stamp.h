@@ -16,6 +16,7 @@
 #include "executor/execdesc.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
 #include "pgtime.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -142,6 +143,8 @@ typedef enum OrmStampFunction
 } OrmStampFunction;
 
 /* declaration.c: arguments of the trigger functions */
+extern char *orm_stamp_declaration(Relation rel, const Trigger *trigger,
+								   const char *option);
 extern bool orm_is_stamp_trigger(const Trigger *trigger, OrmStampFunction *function);
 extern void orm_read_stamp_declaration(const Trigger *trigger, OrmStampFunction function,
 									   OrmStampDeclaration *declaration);
@@ -161,8 +164,13 @@ extern void orm_stamp_init(void);
 extern OrmStampPlan *orm_stamp_plan(Relation rel, const Trigger *trigger);
 extern AttrNumber orm_version_column(Relation rel, int *mode);
 
+/* statement.c: what kind of statement fires a trigger */
+extern void orm_label_statement(QueryDesc *query_desc,
+								bool (*is_soft_delete) (const ModifyTable *node));
+extern bool orm_may_be_merge(const TriggerData *trigdata);
+extern bool orm_may_be_soft_delete(const TriggerData *trigdata);
+
 /* row.c: the row pass */
-extern void orm_note_merge(QueryDesc *query_desc);
 extern HeapTuple orm_stamp_row(OrmStampPlan *plan, TriggerData *trigdata);
 extern bool orm_stamp_lists(const OrmStampPass *pass, OrmStampRole role);
 extern bool orm_stamp_row_changed(OrmStampPass *pass);
@@ -170,11 +178,14 @@ extern bool orm_stamp_contents_changed(OrmStampPass *pass);
 extern Datum orm_stamp_given(const OrmStampPass *pass, OrmStampRole role, bool *isnull);
 extern Datum orm_stamp_stored(const OrmStampPass *pass, OrmStampRole role, bool *isnull);
 extern void orm_stamp_set(OrmStampPass *pass, OrmStampRole role, Datum value, bool isnull);
+extern void orm_stamp_keep(OrmStampPass *pass, OrmStampRole role);
 extern bool orm_stamp_same(const OrmStampPass *pass, OrmStampRole role);
 extern bool orm_same_datum(Datum a, bool a_isnull, Datum b, bool b_isnull,
 						   bool byval, int16 len);
 
 /* version.c: optimistic locking */
+extern bool orm_checking_row;
+extern bool orm_is_version_expected(void);
 extern void orm_stamp_first_version(OrmStampPass *pass);
 extern void orm_stamp_version(OrmStampPass *pass);
 extern void orm_check_expected_version(OrmStampPass *pass);

@@ -16,7 +16,6 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
-#include "guc.h"
 #include "policy.h"
 #include "stamp.h"
 
@@ -52,7 +51,7 @@ orm_watch_deletes(QueryDesc *query_desc)
 {
 	ListCell   *lc;
 
-	if (likely(*orm_expected_version == '\0') ||
+	if (likely(!orm_is_version_expected()) ||
 		query_desc->plannedstmt->resultRelations == NIL)
 		return;
 	foreach(lc, query_desc->estate->es_opened_result_relations)

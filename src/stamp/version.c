@@ -14,6 +14,9 @@
  *	lists it, = stored				bump if changed	stale if changed bump if changed
  *	lists it, any other value		stale			stale			stale
  *
+ * With the option resent=move, a client that lists the stored version asks for
+ * the next one, changed or not ("bump" in place of "bump if changed").
+ *
  * A uuid has no order: any other value than the stored one may be a client's
  * next.  Of a timestamp, any later one may be.
  *
@@ -40,6 +43,9 @@
 #include "policy.h"
 #include "stamp.h"
 #include "util/names.h"
+
+/* Is a version checked for one call, rows of this transaction included? */
+bool		orm_checking_row = false;
 
 /* A version of a type that has an order, as a number. */
 static int64
@@ -130,25 +136,22 @@ is_next_version(const OrmStampPass *pass, Datum stored, Datum given)
 		(to == 1 || to == 0 || to == least);
 }
 
-/* Complain of an integer version that has no next one.  Error: 22003. */
+/* Complain of a version that has no next one.  Errors: 22003, 22008. */
 static void
-report_overflow(OrmStampPass *pass)
+report_overflow(OrmStampPass *pass, int sqlerrcode)
 {
 	Relation	rel = pass->rel;
 	const OrmStampColumn *column = &pass->plan->columns[ORM_STAMP_VERSION];
-	const char *table = orm_relation_name(rel);
 	const char *name = NameStr(TupleDescAttr(RelationGetDescr(rel), column->attno - 1)->attname);
 
 	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			(errcode(sqlerrcode),
 			 errmsg("version of a row of table \"%s\" is out of range",
 					RelationGetRelationName(rel)),
 			 errdetail("Column \"%s\" holds the greatest %s.",
 					   name, format_type_be(column->type)),
-			 column->type == INT8OID ?
-			 errhint("Declare the version with the option 'overflow=wrap'.") :
-			 errhint("ALTER TABLE %s ALTER COLUMN %s TYPE bigint; or declare the version with the option 'overflow=wrap'.",
-					 table, quote_identifier(name)),
+			 column->type == TIMESTAMPTZOID ? 0 :
+			 errhint("%s", orm_stamp_declaration(rel, pass->trigdata->tg_trigger, "overflow=wrap")),
 			 errtablecol(rel, column->attno)));
 }
 
@@ -162,13 +165,19 @@ next_version(OrmStampPass *pass, Datum stored)
 	if (type == UUIDOID)
 		return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
 	if (type == TIMESTAMPTZOID)
-		return orm_next_clock_value(pass, ORM_STAMP_VERSION, stored);
+	{
+		Datum		next = orm_next_clock_value(pass, ORM_STAMP_VERSION, stored);
+
+		if (DatumGetTimestampTz(next) == DatumGetTimestampTz(stored))
+			report_overflow(pass, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE);
+		return next;
+	}
 
 	number = version_number(type, stored);
 	if (likely(!is_last_version(type, number)))
 		return version_datum(type, number + 1);
 	if (pass->plan->options.overflow == ORM_OVERFLOW_ERROR)
-		report_overflow(pass);
+		report_overflow(pass, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE);
 	return version_datum(type, 1);
 }
 
@@ -201,16 +210,6 @@ bump(OrmStampPass *pass)
 		orm_stamp_set(pass, ORM_STAMP_VERSION, next_version(pass, stored), false);
 }
 
-/* Leave the stored version, whatever other triggers made of it. */
-static void
-keep_stored_version(OrmStampPass *pass)
-{
-	bool		isnull;
-	Datum		stored = orm_stamp_stored(pass, ORM_STAMP_VERSION, &isnull);
-
-	orm_stamp_set(pass, ORM_STAMP_VERSION, stored, isnull);
-}
-
 /* A version of the row as text. */
 static char *
 version_text(const OrmStampPass *pass, Datum version, bool isnull)
@@ -238,12 +237,53 @@ is_own_row(const OrmStampPass *pass)
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(pass->old->t_data));
 }
 
-/* Does orm_ext.expected_version speak of the statement at hand? */
-static inline bool
-is_version_expected(void)
+/* Is orm_ext.expected_version set, if only to nothing by update_checked()? */
+bool
+orm_is_version_expected(void)
 {
-	return unlikely(*orm_expected_version != '\0') &&
+	return unlikely(*orm_expected_version != '\0') || orm_checking_row;
+}
+
+/* Does it speak of the statement at hand? */
+static inline bool
+is_expected_here(void)
+{
+	return orm_is_version_expected() &&
 		trigger_depth() == orm_expected_version_depth + 1;
+}
+
+/* Tell where a value comes from that is no version. */
+static void
+describe_expected_version(void *arg)
+{
+	const OrmStampPass *pass = arg;
+	const OrmStampColumn *column = &pass->plan->columns[ORM_STAMP_VERSION];
+
+	errdetail("It is the version that is expected in column \"%s\" of table \"%s\".",
+			  NameStr(TupleDescAttr(RelationGetDescr(pass->rel), column->attno - 1)->attname),
+			  RelationGetRelationName(pass->rel));
+	errhint("SET LOCAL orm_ext.expected_version to a value of type %s, or RESET orm_ext.expected_version;",
+			format_type_be(column->type));
+	errtablecol(pass->rel, column->attno);
+}
+
+/* The version that is expected. */
+static Datum
+read_expected_version(OrmStampPass *pass)
+{
+	ErrorContextCallback callback;
+	Oid			input;
+	Oid			ioparam;
+	Datum		expected;
+
+	callback.callback = describe_expected_version;
+	callback.arg = pass;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	getTypeInputInfo(pass->plan->columns[ORM_STAMP_VERSION].type, &input, &ioparam);
+	expected = OidInputFunctionCall(input, orm_expected_version, ioparam, -1);
+	error_context_stack = callback.previous;
+	return expected;
 }
 
 /*
@@ -255,23 +295,20 @@ void
 orm_check_expected_version(OrmStampPass *pass)
 {
 	const OrmStampColumn *column = &pass->plan->columns[ORM_STAMP_VERSION];
-	Oid			input;
-	Oid			ioparam;
 	Datum		expected;
 	Datum		stored;
 	bool		isnull;
 
-	if (!is_version_expected() || is_own_row(pass))
+	if (!is_expected_here() || (is_own_row(pass) && !orm_checking_row))
 		return;
-	getTypeInputInfo(column->type, &input, &ioparam);
-	expected = OidInputFunctionCall(input, orm_expected_version, ioparam, -1);
+	expected = read_expected_version(pass);
 	stored = orm_stamp_stored(pass, ORM_STAMP_VERSION, &isnull);
 	if (isnull || !orm_same_datum(stored, false, expected, false,
 								  get_typbyval(column->type), get_typlen(column->type)))
 		orm_report_stale(pass, orm_expected_version);
 }
 
-/* Is this the UPDATE that a DELETE under soft delete is, or one to that effect? */
+/* Is this the UPDATE that a DELETE under soft delete is? */
 static bool
 is_soft_delete(const OrmStampPass *pass)
 {
@@ -282,7 +319,8 @@ is_soft_delete(const OrmStampPass *pass)
 	Datum		was;
 	Datum		is;
 
-	if (!orm_soft_delete_marker(RelationGetRelid(pass->rel), &marker))
+	if (!orm_may_be_soft_delete(pass->trigdata) ||
+		!orm_soft_delete_marker(RelationGetRelid(pass->rel), &marker))
 		return false;
 	was = heap_getattr(pass->old, marker.attno, desc, &was_null);
 	is = heap_getattr(pass->new, marker.attno, desc, &is_null);
@@ -295,7 +333,7 @@ static void
 stamp_unlisted(OrmStampPass *pass)
 {
 	if (pass->plan->options.mode == ORM_MODE_ECHO &&
-		!is_version_expected() &&
+		!is_expected_here() &&
 		!InNoForceRLSOperation() &&
 		!is_soft_delete(pass))
 		orm_report_version_required(pass);
@@ -303,7 +341,7 @@ stamp_unlisted(OrmStampPass *pass)
 	if (orm_stamp_row_changed(pass))
 		bump(pass);
 	else
-		keep_stored_version(pass);
+		orm_stamp_keep(pass, ORM_STAMP_VERSION);
 }
 
 /* The column is listed. */
@@ -318,7 +356,9 @@ stamp_listed(OrmStampPass *pass)
 
 	if (orm_stamp_same(pass, ORM_STAMP_VERSION))
 	{
-		if (!orm_stamp_row_changed(pass))
+		if (!orm_stamp_row_changed(pass) &&
+			(mode == ORM_MODE_STRICT ||
+			 pass->plan->options.resent == ORM_RESENT_KEEP))
 			return;
 		if (mode == ORM_MODE_STRICT && !stored_isnull)
 			orm_report_stale(pass, version_text(pass, given, given_isnull));
@@ -346,7 +386,7 @@ orm_stamp_version(OrmStampPass *pass)
 		if (orm_touching == ORM_TOUCH_BUMP_VERSION)
 			bump(pass);
 		else
-			keep_stored_version(pass);
+			orm_stamp_keep(pass, ORM_STAMP_VERSION);
 		return;
 	}
 

@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.c
+ *		What kind of statement fires a trigger?
+ *
+ * A trigger is told the row and the columns that the statement assigns.  Of a
+ * MERGE, that is the columns of all its actions together, and a DELETE under
+ * soft delete is an UPDATE to it.  So the memory context of the executor's
+ * state, which the trigger's slots live in, is labelled when such a statement
+ * begins.  It costs other statements nothing, and ends with the statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "nodes/memnodes.h"
+#include "nodes/plannodes.h"
+#include "utils/memutils.h"
+
+#include "stamp.h"
+#include "status.h"
+
+#define KIND_MERGE			1
+#define KIND_SOFT_DELETE	2
+
+/* Labels, by what a statement contains. */
+static const char *const labels[] = {
+	NULL,
+	"MERGE",
+	"soft DELETE",
+	"MERGE and soft DELETE"
+};
+
+/* What one part of a statement is. */
+static int
+kind_of_plan(const Plan *plan, bool (*is_soft_delete) (const ModifyTable *node))
+{
+	const ModifyTable *node = (const ModifyTable *) plan;
+
+	if (plan == NULL || !IsA(plan, ModifyTable))
+		return 0;
+	if (node->operation == CMD_MERGE)
+		return KIND_MERGE;
+	return is_soft_delete(node) ? KIND_SOFT_DELETE : 0;
+}
+
+/*
+ * Label a statement that is about to be executed.  In a WITH clause, the plans
+ * of data-modifying statements are sub-plans.
+ */
+void
+orm_label_statement(QueryDesc *query_desc, bool (*is_soft_delete) (const ModifyTable *node))
+{
+	const PlannedStmt *stmt = query_desc->plannedstmt;
+	ListCell   *lc;
+	int			kinds;
+
+	if (stmt->resultRelations == NIL)
+		return;
+	kinds = kind_of_plan(stmt->planTree, is_soft_delete);
+	if (stmt->hasModifyingCTE)
+	{
+		foreach(lc, stmt->subplans)
+			kinds |= kind_of_plan(lfirst(lc), is_soft_delete);
+	}
+	if (kinds != 0)
+		MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[kinds]);
+}
+
+/* Does the statement that fires a trigger contain this? */
+static bool
+statement_contains(const TriggerData *trigdata, int kind)
+{
+	const char *label;
+
+	if (trigdata->tg_trigslot == NULL)
+		return false;
+	label = trigdata->tg_trigslot->tts_mcxt->ident;
+	for (int kinds = 1; label != NULL && kinds < lengthof(labels); kinds++)
+	{
+		if (label == labels[kinds])
+			return (kinds & kind) != 0;
+	}
+	return false;
+}
+
+/* May a trigger be fired by a MERGE?  Of the first statement, nobody can tell. */
+bool
+orm_may_be_merge(const TriggerData *trigdata)
+{
+	return statement_contains(trigdata, KIND_MERGE) || orm_planned_without_us();
+}
+
+/* May a trigger be fired by a DELETE or MERGE that marks rows as deleted? */
+bool
+orm_may_be_soft_delete(const TriggerData *trigdata)
+{
+	return statement_contains(trigdata, KIND_SOFT_DELETE | KIND_MERGE);
+}
