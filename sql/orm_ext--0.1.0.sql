@@ -196,6 +196,20 @@ AS 'MODULE_PATHNAME', 'orm_min_active_change_id';
 COMMENT ON FUNCTION orm_ext.min_active_change_id() IS
 'The least change_id that may still come: each smaller one is of a transaction that has ended and that this statement sees. Read the rows with last <= change_id and change_id < orm_ext.min_active_change_id() in one statement, and take the bound for the next time. No errors.';
 
+CREATE TABLE orm_ext.change_id_base (base bigint NOT NULL) USING heap;
+
+COMMENT ON TABLE orm_ext.change_id_base IS
+'At most one row: what is added to the number of a transaction to make a change_id. Kept by orm_ext; not dumped, since it belongs to the cluster.';
+
+CREATE FUNCTION orm_ext.lift_change_ids(rel regclass) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_lift_change_ids_of';
+
+COMMENT ON FUNCTION orm_ext.lift_change_ids(regclass) IS
+'Has new change_ids exceed those that a table holds, where rows came in by replication or under orm_ext.bypass_stamps; CREATE TRIGGER does so by itself. Waits for transactions that write change_ids, if there is something to lift.
+Argument: the table.
+Errors: 42501 not the owner, 55000 no trigger of the table keeps a change_id.';
+
 -- ---------------------------------------------------------------------------
 -- What is managed
 -- ---------------------------------------------------------------------------

@@ -319,6 +319,8 @@ check_new_trigger(const CreateTrigStmt *stmt)
 		created->kind->check(rel, created->trigger);
 		if (is_soft_delete(created))
 			orm_warn_unless_preloaded(RelationGetRelationName(rel));
+		if (orm_stamp_change_id_column(created->trigger))
+			orm_lift_change_ids(relid, orm_stamp_change_id_column(created->trigger));
 	}
 	RelationClose(rel);
 }

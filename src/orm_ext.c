@@ -26,6 +26,7 @@ _PG_init(void)
 	orm_guc_init();
 	orm_policy_init();
 	orm_stamp_init();
+	orm_change_id_init();
 	orm_touch_init();
 	orm_status_init();
 	orm_hooks_init();

@@ -21,7 +21,7 @@
  * to contend for, nothing to crash, and nothing to keep in shared memory.
  *
  * Transaction numbers start anew in a cluster that a dump is restored into.
- * There, base.c lifts the ids above those that came along.
+ * There, change_id_base.c lifts the ids above those that came along.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,21 +34,46 @@
 
 #include "stamp.h"
 
-/* The id that stands for a transaction. */
-static int64
-change_id_of(uint64 transaction)
+/* The last transaction that wrote, and the id that stands for it. */
+static FullTransactionId last_transaction;
+static int64 last_change_id;
+
+/* Work the id out anew next time, since the base has changed. */
+void
+orm_forget_change_id(void)
 {
-	return (int64) transaction;
+	last_transaction = InvalidFullTransactionId;
 }
 
 /* Give a row the number of the transaction that stores it. */
 void
 orm_stamp_change_id(OrmStampPass *pass)
 {
-	uint64		transaction = U64FromFullTransactionId(GetTopFullTransactionId());
+	FullTransactionId transaction = GetTopFullTransactionId();
 
-	orm_stamp_set(pass, ORM_STAMP_CHANGE_ID,
-				  Int64GetDatum(change_id_of(transaction)), false);
+	if (!FullTransactionIdEquals(transaction, last_transaction))
+	{
+		last_change_id = orm_change_id_base_to_write() +
+			(int64) U64FromFullTransactionId(transaction);
+		last_transaction = transaction;
+	}
+	orm_stamp_set(pass, ORM_STAMP_CHANGE_ID, Int64GetDatum(last_change_id), false);
+}
+
+/* A subtransaction that aborts gives up the lock that holds the base still. */
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
+					  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		orm_forget_change_id();
+}
+
+/* Have ourselves told of the end of subtransactions. */
+void
+orm_change_id_init(void)
+{
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }
 
 PG_FUNCTION_INFO_V1(orm_min_active_change_id);
@@ -65,5 +90,5 @@ orm_min_active_change_id(PG_FUNCTION_ARGS)
 	Datum		snapshot = DirectFunctionCall1(pg_current_snapshot, (Datum) 0);
 	Datum		xmin = DirectFunctionCall1(pg_snapshot_xmin, snapshot);
 
-	PG_RETURN_INT64(change_id_of(DatumGetUInt64(xmin)));
+	PG_RETURN_INT64(orm_change_id_base_to_read() + (int64) DatumGetUInt64(xmin));
 }

@@ -367,6 +367,19 @@ orm_stamp_trigger_columns(const Trigger *trigger)
 	return names;
 }
 
+/* Name of the column that a trigger keeps as change_id, NULL if none. */
+const char *
+orm_stamp_change_id_column(const Trigger *trigger)
+{
+	OrmStampDeclaration declaration;
+	OrmStampFunction function;
+
+	if (!orm_is_stamp_trigger(trigger, &function))
+		return NULL;
+	orm_read_stamp_declaration(trigger, function, &declaration);
+	return declaration.columns[ORM_STAMP_CHANGE_ID];
+}
+
 /* Arguments of a trigger that do not name the columns to keep (char *). */
 List *
 orm_stamp_trigger_options(const Trigger *trigger)

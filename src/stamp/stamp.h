@@ -157,6 +157,7 @@ extern char *orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 										  const char *oldname, const char *newname);
 extern const char *orm_stamp_role_name(OrmStampRole role);
 extern bool orm_stamp_role_accepts(OrmStampRole role, Oid type);
+extern const char *orm_stamp_change_id_column(const Trigger *trigger);
 extern List *orm_stamp_trigger_options(const Trigger *trigger);
 
 /* plan.c: what is known of a trigger */
@@ -201,6 +202,13 @@ extern void orm_stamp_updated_by(OrmStampPass *pass);
 
 /* change_id.c: a cursor that loses nothing */
 extern void orm_stamp_change_id(OrmStampPass *pass);
+extern void orm_forget_change_id(void);
+extern void orm_change_id_init(void);
+
+/* change_id_base.c: ... after a restore into another cluster */
+extern int64 orm_change_id_base_to_write(void);
+extern int64 orm_change_id_base_to_read(void);
+extern void orm_lift_change_ids(Oid relid, const char *column);
 
 /* stale.c: errors of optimistic locking */
 #define ERRCODE_ORM_VERSION_REQUIRED MAKE_SQLSTATE('O', 'E', '0', '0', '2')

@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * change_id_base.c
+ *		What is added to a transaction's number to make a change_id.
+ *
+ * That is nothing until a table comes along with ids that this cluster has not
+ * reached yet, out of a dump.  Then the base is lifted, so that new ids are
+ * greater than those, and cursors of readers stay good.  It stands in the table
+ * orm_ext.change_id_base, which is not dumped: it belongs to the cluster.
+ *
+ * Protocol:
+ *	- A writer locks the table AccessShare until its transaction ends, and then
+ *	  reads the base as it is now, whatever its snapshot.
+ *	- Lifting the base locks the table AccessExclusive until its transaction
+ *	  ends, so every transaction that wrote with the old base has ended by then.
+ *	- A reader takes the base that its snapshot shows.  If that is the new one,
+ *	  all that was written with the old one is visible to it.  If it is the old
+ *	  one, ids that others make with the new one are beyond its bound.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "policy.h"
+#include "stamp.h"
+#include "util/names.h"
+
+#define BASE_TABLE "change_id_base"
+
+/* OID of the table, InvalidOid if the extension has gone. */
+static Oid
+base_table(void)
+{
+	Oid			schema = get_namespace_oid(ORM_SCHEMA, true);
+
+	return OidIsValid(schema) ? get_relname_relid(BASE_TABLE, schema) : InvalidOid;
+}
+
+/* Read the base that a snapshot shows; a copy of its row as well, if wanted. */
+static int64
+read_base(Relation table, Snapshot snapshot, HeapTuple *row)
+{
+	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	int64		base = 0;
+
+	if (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+
+		base = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+		if (row)
+			*row = ExecCopySlotHeapTuple(slot);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_endscan(scan);
+	return base;
+}
+
+/* The base for a transaction that is about to write. */
+int64
+orm_change_id_base_to_write(void)
+{
+	Oid			relid = base_table();
+	Relation	table;
+	Snapshot	snapshot;
+	int64		base;
+
+	if (!OidIsValid(relid))
+		return 0;
+	table = table_open(relid, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	base = read_base(table, snapshot, NULL);
+	UnregisterSnapshot(snapshot);
+	table_close(table, NoLock);
+	return base;
+}
+
+/* The base for a statement that reads. */
+int64
+orm_change_id_base_to_read(void)
+{
+	Oid			relid = base_table();
+	Relation	table;
+	int64		base;
+
+	if (!OidIsValid(relid))
+		return 0;
+	table = table_open(relid, AccessShareLock);
+	base = read_base(table, GetActiveSnapshot(), NULL);
+	table_close(table, AccessShareLock);
+	return base;
+}
+
+/* The greatest value in a column of one table, -1 if there is none. */
+static int64
+greatest_id_of_table(Oid relid, const char *column)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	AttrNumber	attno = orm_find_column(RelationGetDescr(rel), column);
+	int64		greatest = -1;
+	TableScanDesc scan;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+
+	if (RELKIND_HAS_TABLE_AM(rel->rd_rel->relkind) && attno != InvalidAttrNumber)
+	{
+		snapshot = RegisterSnapshot(GetLatestSnapshot());
+		scan = table_beginscan(rel, snapshot, 0, NULL);
+		slot = table_slot_create(rel, NULL);
+		while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		{
+			bool		isnull;
+			Datum		value = slot_getattr(slot, attno, &isnull);
+
+			CHECK_FOR_INTERRUPTS();
+			if (!isnull)
+				greatest = Max(greatest, DatumGetInt64(value));
+		}
+		ExecDropSingleTupleTableSlot(slot);
+		table_endscan(scan);
+		UnregisterSnapshot(snapshot);
+	}
+	table_close(rel, NoLock);
+	return greatest;
+}
+
+/* The same of a table with all that inherits from it. */
+static int64
+greatest_id(Oid relid, const char *column)
+{
+	int64		greatest = -1;
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, AccessShareLock, NULL))
+		greatest = Max(greatest, greatest_id_of_table(lfirst_oid(lc), column));
+	return greatest;
+}
+
+/* The number that the next transaction gets. */
+static int64
+next_transaction(void)
+{
+	return (int64) U64FromFullTransactionId(ReadNextFullTransactionId());
+}
+
+/* Store a base that makes the ids of transactions from now on exceed a value. */
+static int64
+store_base(Oid relid, int64 greatest)
+{
+	Relation	table = table_open(relid, AccessExclusiveLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	HeapTuple	old = NULL;
+	int64		base = read_base(table, snapshot, &old);
+	int64		own = (int64) U64FromFullTransactionId(GetTopFullTransactionId());
+
+	UnregisterSnapshot(snapshot);
+	if (own + base <= greatest)
+	{
+		bool		isnull = false;
+		Datum		value;
+		HeapTuple	new;
+
+		base = greatest + 1 - own;
+		value = Int64GetDatum(base);
+		new = heap_form_tuple(RelationGetDescr(table), &value, &isnull);
+		if (old)
+			CatalogTupleUpdate(table, &old->t_self, new);
+		else
+			CatalogTupleInsert(table, new);
+		CommandCounterIncrement();
+		orm_forget_change_id();
+	}
+	table_close(table, NoLock);
+	return base;
+}
+
+/*
+ * Have new ids exceed those in a column of a table and its children.  Only
+ * where that is not so already, other writers are waited for.
+ */
+void
+orm_lift_change_ids(Oid relid, const char *column)
+{
+	Oid			table = base_table();
+	int64		greatest = greatest_id(relid, column);
+
+	if (OidIsValid(table) &&
+		greatest >= orm_change_id_base_to_write() + next_transaction())
+		(void) store_base(table, greatest);
+}
+
+PG_FUNCTION_INFO_V1(orm_lift_change_ids_of);
+
+/*
+ * orm_ext.lift_change_ids(rel regclass) → void
+ *
+ * Errors: 42501 not the owner, 55000 no trigger keeps a change_id.
+ */
+Datum
+orm_lift_change_ids_of(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel = table_open(relid, AccessShareLock);
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+	const char *name = orm_relation_name(rel);
+	const char *column = NULL;
+
+	if (!orm_owns_relation(relid))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind),
+					   RelationGetRelationName(rel));
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const char *kept = orm_stamp_change_id_column(&triggers->triggers[i]);
+
+		if (kept)
+			column = kept;
+	}
+	if (column == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has no change_id", RelationGetRelationName(rel)),
+				 errdetail("No trigger keeps such a column."),
+				 errhint("CREATE TRIGGER zz_orm_change_id BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.stamp('change_id=change_id');",
+						 name),
+				 errtable(rel)));
+	table_close(rel, NoLock);
+	orm_lift_change_ids(relid, column);
+	PG_RETURN_VOID();
+}
