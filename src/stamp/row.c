@@ -4,9 +4,8 @@
  *		The row pass that version(), timestamps() and stamp() share.
  *
  * One pass decides whether the row has changed, has each role have its say,
- * and then makes the new row once, in place where the columns are of fixed
- * width.  It runs no queries, looks no names up and, but for domains and the
- * actor, touches no catalog.
+ * and then makes the new row once.  It runs no queries, looks no names up and,
+ * but for domains and the actor, touches no catalog.
  *
  * Rules (the MySQL manual's for automatic timestamps, made complete):
  *	- A column is "listed" if the SET list of the statement names it.
@@ -21,7 +20,6 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
-#include "access/tupmacs.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -40,9 +38,11 @@ orm_same_datum(Datum a, bool a_isnull, Datum b, bool b_isnull, bool byval, int16
 {
 	if (a_isnull || b_isnull)
 		return a_isnull && b_isnull;
+	if (byval)
+		return a == b;
 
 	/* spare unchanged values the detoasting */
-	if (!byval && len == -1 &&
+	if (len == -1 &&
 		VARSIZE_ANY(DatumGetPointer(a)) == VARSIZE_ANY(DatumGetPointer(b)) &&
 		memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
 		return true;
@@ -57,8 +57,8 @@ column_differs(const OrmStampPass *pass, AttrNumber attno)
 	Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
 	bool		old_isnull;
 	bool		new_isnull;
-	Datum		old = heap_getattr(pass->old, attno, desc, &old_isnull);
-	Datum		new = heap_getattr(pass->new, attno, desc, &new_isnull);
+	Datum		old = slot_getattr(pass->old_slot, attno, &old_isnull);
+	Datum		new = slot_getattr(pass->new_slot, attno, &new_isnull);
 
 	return !orm_same_datum(old, old_isnull, new, new_isnull, att->attbyval, att->attlen);
 }
@@ -84,24 +84,19 @@ static bool
 columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
 {
 	TupleDesc	desc = RelationGetDescr(pass->rel);
-	Datum	   *values;
-	bool	   *nulls;
 	int			attno = -1;
 
 	if (!pass->plan->others_edit)
 		return assigned_columns_differ(pass, columns);
 
-	values = palloc_array(Datum, 2 * desc->natts);
-	nulls = palloc_array(bool, 2 * desc->natts);
-	heap_deform_tuple(pass->old, desc, values, nulls);
-	heap_deform_tuple(pass->new, desc, values + desc->natts, nulls + desc->natts);
+	slot_getallattrs(pass->old_slot);
+	slot_getallattrs(pass->new_slot);
 	while ((attno = bms_next_member(columns, attno)) >= 0)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
-		int			old = attno - 1;
-		int			new = desc->natts + attno - 1;
 
-		if (!orm_same_datum(values[old], nulls[old], values[new], nulls[new],
+		if (!orm_same_datum(pass->old_slot->tts_values[attno - 1], pass->old_slot->tts_isnull[attno - 1],
+							pass->new_slot->tts_values[attno - 1], pass->new_slot->tts_isnull[attno - 1],
 							att->attbyval, att->attlen))
 			return true;
 	}
@@ -129,16 +124,14 @@ orm_stamp_contents_changed(OrmStampPass *pass)
 Datum
 orm_stamp_stored(const OrmStampPass *pass, OrmStampRole role, bool *isnull)
 {
-	return heap_getattr(pass->old, pass->plan->columns[role].attno,
-						RelationGetDescr(pass->rel), isnull);
+	return slot_getattr(pass->old_slot, pass->plan->columns[role].attno, isnull);
 }
 
 /* A column's value in the new row, as the statement and other triggers left it. */
 Datum
 orm_stamp_given(const OrmStampPass *pass, OrmStampRole role, bool *isnull)
 {
-	return heap_getattr(pass->new, pass->plan->columns[role].attno,
-						RelationGetDescr(pass->rel), isnull);
+	return slot_getattr(pass->new_slot, pass->plan->columns[role].attno, isnull);
 }
 
 /* Are both alike? */
@@ -187,76 +180,6 @@ orm_stamp_keep(OrmStampPass *pass, OrmStampRole role)
 	Datum		stored = orm_stamp_stored(pass, role, &isnull);
 
 	orm_stamp_set(pass, role, stored, isnull);
-}
-
-/* Position among the changes of the one of a column, -1 if there is none. */
-static inline int
-find_change(const OrmStampPass *pass, int attno)
-{
-	for (int i = 0; i < pass->nchanges; i++)
-	{
-		if (pass->columns[i] == attno)
-			return i;
-	}
-	return -1;
-}
-
-/*
- * Overwrite the changed columns of a tuple, if that leaves it the size it has:
- * columns of fixed width, not null before or after.
- */
-static bool
-change_in_place(const OrmStampPass *pass, HeapTuple tuple)
-{
-	TupleDesc	desc = RelationGetDescr(pass->rel);
-	HeapTupleHeader header = tuple->t_data;
-	char	   *data = (char *) header + header->t_hoff;
-	int			natts = Min(HeapTupleHeaderGetNatts(header), desc->natts);
-	int			left = pass->nchanges;
-	uint32		offset = 0;
-
-	for (int i = 0; i < natts && left > 0; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int			change = find_change(pass, i + 1);
-
-		if (HeapTupleHasNulls(tuple) && att_isnull(i, header->t_bits))
-		{
-			if (change >= 0)
-				return false;
-			continue;
-		}
-		offset = att_align_pointer(offset, att->attalign, att->attlen, data + offset);
-		if (change >= 0)
-		{
-			if (att->attlen <= 0 || pass->nulls[change])
-				return false;
-			if (att->attbyval)
-				store_att_byval(data + offset, pass->values[change], att->attlen);
-			else
-				memcpy(data + offset, DatumGetPointer(pass->values[change]), att->attlen);
-			left--;
-		}
-		offset = att_addlength_pointer(offset, att->attlen, data + offset);
-	}
-	return left == 0;
-}
-
-/* The new row with the changes made. */
-static HeapTuple
-changed_row(OrmStampPass *pass)
-{
-	HeapTuple	tuple;
-
-	if (pass->nchanges == 0)
-		return pass->new;
-	tuple = heap_copytuple(pass->new);
-	if (change_in_place(pass, tuple))
-		return tuple;
-	heap_freetuple(tuple);
-	return heap_modify_tuple_by_cols(pass->new, RelationGetDescr(pass->rel),
-									 pass->nchanges, pass->columns,
-									 pass->values, pass->nulls);
 }
 
 /*
@@ -383,21 +306,27 @@ orm_stamp_row(OrmStampPlan *plan, TriggerData *trigdata)
 	{
 		pass.old = trigdata->tg_trigtuple;
 		pass.new = trigdata->tg_newtuple;
+		pass.old_slot = trigdata->tg_trigslot;
+		pass.new_slot = trigdata->tg_newslot;
 		if (unlikely(is_bypassed(pass.rel)))
 			return pass.new;
 		stamp_changed_row(&pass);
-		return changed_row(&pass);
+		return orm_changed_row(&pass);
 	}
 	if (TRIGGER_FIRED_BY_INSERT(event))
 	{
 		pass.old = NULL;
 		pass.new = trigdata->tg_trigtuple;
+		pass.old_slot = NULL;
+		pass.new_slot = trigdata->tg_trigslot;
 		stamp_new_row(&pass);
-		return changed_row(&pass);
+		return orm_changed_row(&pass);
 	}
 
 	pass.old = trigdata->tg_trigtuple;
 	pass.new = NULL;
+	pass.old_slot = trigdata->tg_trigslot;
+	pass.new_slot = NULL;
 	if (plan->columns[ORM_STAMP_VERSION].attno != InvalidAttrNumber &&
 		!is_bypassed(pass.rel))
 		orm_check_expected_version(&pass);

@@ -14,6 +14,7 @@
 #include "access/htup.h"
 #include "commands/trigger.h"
 #include "executor/execdesc.h"
+#include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
@@ -127,6 +128,8 @@ typedef struct OrmStampPass
 	Relation	rel;
 	HeapTuple	old;			/* NULL for INSERT */
 	HeapTuple	new;			/* NULL for DELETE */
+	TupleTableSlot *old_slot;	/* the same as slots */
+	TupleTableSlot *new_slot;
 	OrmAnswer	changed;		/* ask orm_stamp_row_changed() */
 	int			nchanges;		/* what is to be changed in the new row */
 	int			columns[ORM_STAMP_ROLES];
@@ -184,6 +187,9 @@ extern bool orm_stamp_same(const OrmStampPass *pass, OrmStampRole role);
 extern bool orm_same_datum(Datum a, bool a_isnull, Datum b, bool b_isnull,
 						   bool byval, int16 len);
 
+/* change.c: the new row */
+extern HeapTuple orm_changed_row(OrmStampPass *pass);
+
 /* version.c: optimistic locking */
 extern bool orm_checking_row;
 extern bool orm_is_version_expected(void);
@@ -213,8 +219,8 @@ extern void orm_lift_change_ids(Oid relid, const char *column);
 /* stale.c: errors of optimistic locking */
 #define ERRCODE_ORM_VERSION_REQUIRED MAKE_SQLSTATE('O', 'E', '0', '0', '2')
 
-extern void orm_report_stale(OrmStampPass *pass, const char *given) pg_attribute_noreturn();
-extern void orm_report_version_required(OrmStampPass *pass) pg_attribute_noreturn();
+extern void orm_report_stale(OrmStampPass *pass, const char *given);
+extern void orm_report_version_required(OrmStampPass *pass);
 extern int	orm_stale_errcode(void);
 
 /* trigger.c */

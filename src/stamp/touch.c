@@ -9,12 +9,16 @@
  * never wait for each other's parents.  What a subtransaction noted goes with
  * it if it aborts.
  *
- * At that time deferred triggers have been fired, so those that the updates
- * queue are fired from here, and their updates may note parents again.
+ * Until then the parent is locked as by a new reference to it (FOR KEY SHARE).
+ * Otherwise whoever deletes it meanwhile would hold it while waiting for our
+ * child, and we would wait for the parent.
  *
- * The updates are done with the rights of the owner of the child table, who
+ * When transactions end, deferred triggers have been fired, so those that the
+ * updates queue are fired from here, and their updates may note parents again.
+ *
+ * All this is done with the rights of the owner of the child table, who
  * attached the trigger, since whoever writes to the children need not have any
- * on the parents.
+ * on the parents.  The statements name everything with its schema.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,15 +37,17 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 #include "policy.h"
 #include "stamp.h"
@@ -55,7 +61,10 @@ typedef struct TouchTarget
 	Oid			parent;
 	int			nkeys;
 	AttrNumber	columns[INDEX_MAX_KEYS];	/* that the foreign key refers to */
-	Oid			types[INDEX_MAX_KEYS];	/* of the columns that refer to them */
+	Oid			types[INDEX_MAX_KEYS];	/* of the columns that refer to them ... */
+	bool		byval[INDEX_MAX_KEYS];
+	int16		len[INDEX_MAX_KEYS];
+	Oid			collations[INDEX_MAX_KEYS];
 	Oid			operators[INDEX_MAX_KEYS];	/* referred to = referring */
 	AttrNumber	touched;
 	bool		bump;			/* the version as well? */
@@ -69,11 +78,11 @@ typedef struct TouchRule
 	AttrNumber	child_columns[INDEX_MAX_KEYS];
 } TouchRule;
 
-/* One row to touch: its key as text. */
+/* One row to touch. */
 typedef struct TouchKey
 {
 	const TouchTarget *target;
-	const char *const *values;
+	const Datum *values;
 } TouchKey;
 
 typedef struct Touch
@@ -92,9 +101,20 @@ typedef struct Touches
 	bool		pending;		/* any that is not done? */
 } Touches;
 
+/* The statements for a target, planned once in a session. */
+typedef struct TouchPlans
+{
+	TouchTarget target;			/* hash key */
+	uint64		generation;		/* of the policies, when they were made */
+	SPIPlanPtr	lock;
+	SPIPlanPtr	touch;
+} TouchPlans;
+
 OrmTouch	orm_touching = ORM_TOUCH_NONE;
 
 static Touches *touches = NULL;
+static HTAB *plans = NULL;
+static int	running = 0;		/* plans that are being executed */
 
 /* Is the row that a trigger is fired for a parent that is being touched? */
 bool
@@ -104,16 +124,17 @@ orm_is_touch(void)
 		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 1;
 }
 
-/* Hash and compare rows to touch. */
+/* Hash and compare rows to touch, by how the values are stored. */
 static uint32
 hash_touch_key(const void *key, Size keysize)
 {
 	const TouchKey *touch = key;
-	uint32		hash = hash_bytes_uint32(touch->target->parent);
+	const TouchTarget *target = touch->target;
+	uint32		hash = hash_bytes_uint32(target->parent);
 
-	for (int i = 0; i < touch->target->nkeys; i++)
-		hash = hash_combine(hash, hash_bytes((const unsigned char *) touch->values[i],
-											 strlen(touch->values[i])));
+	for (int i = 0; i < target->nkeys; i++)
+		hash = hash_combine(hash, datum_image_hash(touch->values[i], target->byval[i],
+												   target->len[i]));
 	return hash;
 }
 
@@ -122,12 +143,14 @@ compare_touch_keys(const void *a, const void *b, Size keysize)
 {
 	const TouchKey *left = a;
 	const TouchKey *right = b;
+	const TouchTarget *target = left->target;
 
-	if (left->target != right->target)
+	if (target != right->target)
 		return 1;
-	for (int i = 0; i < left->target->nkeys; i++)
+	for (int i = 0; i < target->nkeys; i++)
 	{
-		if (strcmp(left->values[i], right->values[i]) != 0)
+		if (!datum_image_eq(left->values[i], right->values[i],
+							target->byval[i], target->len[i]))
 			return 1;
 	}
 	return 0;
@@ -161,8 +184,12 @@ hint_touch_declaration(Relation rel, const Trigger *trigger)
 	const char *table = orm_relation_name(rel);
 	const char *name = quote_identifier(trigger->tgname);
 
-	return errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.touch_parent('parent_id', 'updated_at');",
-				   name, table, name, table);
+	const char *column = trigger->tgnargs > 0 ? trigger->tgargs[0] : "parent_id";
+	const char *touched = trigger->tgnargs > 1 ? trigger->tgargs[1] : "updated_at";
+
+	return errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.touch_parent(%s, %s);",
+				   name, table, name, table,
+				   quote_literal_cstr(column), quote_literal_cstr(touched));
 }
 
 /* Is the kind of trigger right, and the number of arguments?  Errors: 39P01, 22023. */
@@ -266,6 +293,7 @@ read_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
 	TouchTarget *target = &rule->target;
 	AttrNumber	attno = orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]);
 	const ForeignKeyCacheInfo *found;
+	Form_pg_attribute att;
 
 	if (attno == InvalidAttrNumber)
 		ereport(ERROR,
@@ -282,7 +310,8 @@ read_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
 				 errmsg("column \"%s\" of table \"%s\" has no foreign key",
 						trigger->tgargs[0], RelationGetRelationName(rel)),
 				 errdetail("Trigger \"%s\" touches the rows that it refers to.", trigger->tgname),
-				 errhint("ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES ...;",
+				 errhint("DROP TRIGGER %s ON %s; or ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES ...;",
+						 quote_identifier(trigger->tgname), orm_relation_name(rel),
 						 orm_relation_name(rel), quote_identifier(trigger->tgargs[0])),
 				 errtablecol(rel, attno)));
 
@@ -292,12 +321,16 @@ read_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
 	{
 		rule->child_columns[i] = found->conkey[i];
 		target->columns[i] = found->confkey[i];
-		target->types[i] = TupleDescAttr(RelationGetDescr(rel), found->conkey[i] - 1)->atttypid;
+		att = TupleDescAttr(RelationGetDescr(rel), found->conkey[i] - 1);
+		target->types[i] = getBaseType(att->atttypid);
+		target->byval[i] = att->attbyval;
+		target->len[i] = att->attlen;
+		target->collations[i] = att->attcollation;
 		target->operators[i] = found->conpfeqop[i];
 	}
 }
 
-/* Find the column to touch.  Errors: 42703, 42804. */
+/* Find the column to touch.  Errors: 42703, 42804, 428C9. */
 static void
 find_touched_column(Relation rel, const Trigger *trigger, TouchTarget *target)
 {
@@ -329,6 +362,15 @@ find_touched_column(Relation rel, const Trigger *trigger, TouchTarget *target)
 				 errhint("Name a column of such a type, as ALTER TABLE %s ADD COLUMN touched_at timestamptz; makes one.",
 						 orm_relation_name(parent)),
 				 errtablecol(parent, target->touched)));
+	if (att->attgenerated)
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("column \"%s\" of table \"%s\" cannot be touched",
+						name, RelationGetRelationName(parent)),
+				 errdetail("It is a generated column."),
+				 errhint("Name an ordinary column, as ALTER TABLE %s ADD COLUMN touched_at timestamptz; makes one.",
+						 orm_relation_name(parent)),
+				 errtablecol(parent, target->touched)));
 	table_close(parent, AccessShareLock);
 }
 
@@ -345,16 +387,217 @@ read_rule(Relation rel, const Trigger *trigger, TouchRule *rule)
 }
 
 /*
- * Check the declaration of a touch_parent trigger.
+ * Check the declaration of a touch_parent trigger.  A dump creates triggers
+ * before foreign keys, with row_security = off, as pg_dump always sets it.
  *
- * Errors: 39P01, 22023, 42703, 42830, 42804.
+ * Errors: 39P01, 22023, 42703, 42830, 42804, 428C9.
  */
 void
 orm_check_touch_trigger(Relation rel, const Trigger *trigger)
 {
 	TouchRule	rule;
 
+	if (!row_security && !OidIsValid(orm_touch_parent_of(rel, trigger)))
+		return;
 	read_rule(rel, trigger, &rule);
+}
+
+/* Does a stamp trigger keep the column as the time of the last update? */
+static bool
+is_kept_as_updated(Relation rel, const char *column)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		OrmStampDeclaration declaration;
+		OrmStampFunction function;
+
+		if (!orm_is_stamp_trigger(trigger, &function) ||
+			trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		orm_read_stamp_declaration(trigger, function, &declaration);
+		if (declaration.columns[ORM_STAMP_UPDATED] &&
+			strcmp(declaration.columns[ORM_STAMP_UPDATED], column) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * SQL for the time to give a parent: the clock, but later than what is there.
+ * Where a stamp trigger keeps the column, it does that.
+ */
+static const char *
+touch_expression(Relation parent, Form_pg_attribute att)
+{
+	static const char *const steps[] = {
+		"1 second", "100 milliseconds", "10 milliseconds", "1 millisecond",
+		"100 microseconds", "10 microseconds", "1 microsecond"
+	};
+	const char *column = quote_identifier(NameStr(att->attname));
+	int32		typmod = att->atttypmod;
+	Oid			type = getBaseTypeAndTypmod(att->atttypid, &typmod);
+	const char *step = steps[typmod >= 0 && typmod <= 6 ? typmod : 6];
+
+	if (is_kept_as_updated(parent, NameStr(att->attname)))
+		return psprintf("p.%s", column);
+	switch (type)
+	{
+		case DATEOID:
+			return psprintf("GREATEST(pg_catalog.now()::pg_catalog.date, p.%s)", column);
+		case INT8OID:
+			return psprintf("GREATEST((pg_catalog.date_part('epoch', pg_catalog.now())"
+							" OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8,"
+							" p.%s OPERATOR(pg_catalog.+) 1)", column);
+		default:
+			return psprintf("GREATEST(pg_catalog.now()::%s, p.%s OPERATOR(pg_catalog.+) '%s'::pg_catalog.interval)",
+							type == TIMESTAMPOID ? "pg_catalog.timestamp" : "pg_catalog.timestamptz",
+							column, step);
+	}
+}
+
+/* " AND ...": a parent that is deleted is not touched, whoever can see it. */
+static const char *
+live_condition(Relation parent)
+{
+	OrmMarker	marker;
+	const char *column;
+
+	if (!orm_soft_delete_declared(RelationGetRelid(parent), &marker))
+		return "";
+	column = quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(parent),
+													marker.attno - 1)->attname));
+	switch (marker.kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return psprintf(" AND NOT p.%s", column);
+		case ORM_MARKER_BIGINT:
+			return psprintf(" AND p.%s OPERATOR(pg_catalog.=) 0", column);
+		default:
+			return psprintf(" AND p.%s IS NULL", column);
+	}
+}
+
+/* "p.a = $1 AND p.b = $2 ...", by the operators of the foreign key. */
+static char *
+row_condition(Relation parent, const TouchTarget *target)
+{
+	StringInfoData condition;
+
+	initStringInfo(&condition);
+	for (int i = 0; i < target->nkeys; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(parent), target->columns[i] - 1);
+
+		if (i > 0)
+			appendStringInfoString(&condition, " AND ");
+		generate_operator_clause(&condition,
+								 psprintf("p.%s", quote_identifier(NameStr(att->attname))),
+								 att->atttypid, target->operators[i],
+								 psprintf("$%d", i + 1), target->types[i]);
+	}
+	appendStringInfoString(&condition, live_condition(parent));
+	return condition.data;
+}
+
+/* Prepare a statement for the session. */
+static SPIPlanPtr
+prepare(const char *command, TouchTarget *target)
+{
+	SPIPlanPtr	plan = SPI_prepare_cursor(command, target->nkeys, target->types,
+										  CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\"", command);
+	return plan;
+}
+
+/* Make the statements for a target. */
+static void
+make_plans(TouchPlans *entry, Relation parent)
+{
+	TouchTarget *target = &entry->target;
+	Form_pg_attribute touched = TupleDescAttr(RelationGetDescr(parent), target->touched - 1);
+	const char *table = orm_relation_name(parent);
+	char	   *condition;
+	uint64		generation = orm_policy_generation();
+
+	orm_policy_watch(target->parent);
+	condition = row_condition(parent, target);
+	entry->lock = prepare(psprintf("SELECT FROM %s AS p WHERE %s FOR KEY SHARE OF p",
+								   table, condition), target);
+	entry->touch = prepare(psprintf("UPDATE %s AS p SET %s = %s WHERE %s", table,
+									quote_identifier(NameStr(touched->attname)),
+									touch_expression(parent, touched), condition), target);
+	entry->generation = generation;
+}
+
+/* Free the statements for a target. */
+static void
+free_plans(TouchPlans *entry)
+{
+	entry->generation = 0;
+	if (entry->lock)
+		SPI_freeplan(entry->lock);
+	entry->lock = NULL;
+	if (entry->touch)
+		SPI_freeplan(entry->touch);
+	entry->touch = NULL;
+}
+
+/* The statements for a target, whose table is open. */
+static TouchPlans *
+plans_for(const TouchTarget *target, Relation parent)
+{
+	TouchPlans *entry;
+	bool		found;
+
+	entry = hash_search(plans, target, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->generation = 0;
+		entry->lock = NULL;
+		entry->touch = NULL;
+	}
+	/* those of an outer call are in use; they will do until it has ended */
+	if (entry->touch == NULL ||
+		(running == 0 && entry->generation != orm_policy_generation()))
+	{
+		free_plans(entry);
+		make_plans(entry, parent);
+	}
+	return entry;
+}
+
+/* Lock or touch one row, as the target's role. */
+static void
+run_for_row(const TouchTarget *target, const Datum *values, bool touch)
+{
+	Relation	parent = try_table_open(target->parent, touch ? RowExclusiveLock : RowShareLock);
+	TouchPlans *entry;
+	OrmTouch	outer = orm_touching;
+	Oid			save_user;
+	int			save_context;
+
+	if (parent == NULL)
+		return;					/* dropped in this transaction */
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(target->role, save_context | SECURITY_LOCAL_USERID_CHANGE);
+	SPI_connect();
+	entry = plans_for(target, parent);
+	table_close(parent, NoLock);
+	running++;
+	if (touch)
+		orm_touching = target->bump ? ORM_TOUCH_BUMP_VERSION : ORM_TOUCH_KEEP_VERSION;
+	if (SPI_execute_plan(touch ? entry->touch : entry->lock,
+						 unconstify(Datum *, values), NULL, false, 0) < 0)
+		elog(ERROR, "could not touch a row of table %u", target->parent);
+	orm_touching = outer;
+	running--;
+	SPI_finish();
+	SetUserIdAndSecContext(save_user, save_context);
 }
 
 /* The transaction's own copy of a target. */
@@ -372,28 +615,28 @@ keep_target(const TouchTarget *target)
 	}
 	oldcontext = MemoryContextSwitchTo(touches->context);
 	copy = palloc_object(TouchTarget);
-	*copy = *target;
+	memcpy(copy, target, sizeof(*copy));	/* padding too, it is a hash key */
 	touches->targets = lappend(touches->targets, copy);
 	MemoryContextSwitchTo(oldcontext);
 	return copy;
 }
 
 /* Copy the key of a row to where it stays until the end of the transaction. */
-static const char *const *
-keep_values(const char *const *values, int nkeys)
+static const Datum *
+keep_values(const TouchTarget *target, const Datum *values)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(touches->context);
-	const char **copy = palloc_array(const char *, nkeys);
+	Datum	   *copy = palloc_array(Datum, target->nkeys);
 
-	for (int i = 0; i < nkeys; i++)
-		copy[i] = pstrdup(values[i]);
+	for (int i = 0; i < target->nkeys; i++)
+		copy[i] = datumCopy(values[i], target->byval[i], target->len[i]);
 	MemoryContextSwitchTo(oldcontext);
 	return copy;
 }
 
-/* Note a row to touch, unless that is done or noted already. */
-static void
-note_touch(const TouchTarget *target, const char *const *values)
+/* Note a row to touch; false if that is done or noted already. */
+static bool
+note_touch(const TouchTarget *target, const Datum *values)
 {
 	TouchKey	key;
 	Touch	   *touch;
@@ -403,35 +646,39 @@ note_touch(const TouchTarget *target, const char *const *values)
 	key.target = keep_target(target);
 	key.values = values;
 	if (hash_search(touches->rows, &key, HASH_FIND, NULL))
-		return;
+		return false;
 
-	key.values = keep_values(values, target->nkeys);
+	key.values = keep_values(target, values);
 	touch = hash_search(touches->rows, &key, HASH_ENTER, NULL);
 	touch->subid = GetCurrentSubTransactionId();
 	touch->done = false;
 	touches->pending = true;
+	return true;
 }
 
-/* Note the parent of one version of a row, if it has one. */
+/*
+ * Note the parent of one version of a row, if it has one, and keep it from
+ * being deleted.  A row that is inserted does that by its foreign key.
+ */
 static void
-note_parent(const TouchRule *rule, Relation rel, HeapTuple row)
+note_parent(const TouchRule *rule, TriggerData *trigdata, HeapTuple row)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
-	const char *values[INDEX_MAX_KEYS];
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	const TouchTarget *target = &rule->target;
+	Datum		values[INDEX_MAX_KEYS];
 
-	for (int i = 0; i < rule->target.nkeys; i++)
+	for (int i = 0; i < target->nkeys; i++)
 	{
 		bool		isnull;
-		Datum		value = heap_getattr(row, rule->child_columns[i], desc, &isnull);
-		Oid			output;
-		bool		is_varlena;
 
+		values[i] = heap_getattr(row, rule->child_columns[i], desc, &isnull);
 		if (isnull)
 			return;
-		getTypeOutputInfo(rule->target.types[i], &output, &is_varlena);
-		values[i] = OidOutputFunctionCall(output, value);
+		if (target->len[i] == -1)
+			values[i] = PointerGetDatum(PG_DETOAST_DATUM(values[i]));
 	}
-	note_touch(&rule->target, values);
+	if (note_touch(target, values) && !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		run_for_row(target, values, false);
 }
 
 /* Does an UPDATE leave the row as it was? */
@@ -492,172 +739,10 @@ orm_touch_parent(PG_FUNCTION_ARGS)
 	{
 		if (is_idle_update(trigdata))
 			return PointerGetDatum(NULL);
-		note_parent(rule, trigdata->tg_relation, trigdata->tg_newtuple);
+		note_parent(rule, trigdata, trigdata->tg_newtuple);
 	}
-	note_parent(rule, trigdata->tg_relation, trigdata->tg_trigtuple);
+	note_parent(rule, trigdata, trigdata->tg_trigtuple);
 	return PointerGetDatum(NULL);
-}
-
-/* Does a stamp trigger keep the column as the time of the last update? */
-static bool
-is_kept_as_updated(Relation rel, const char *column)
-{
-	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-		OrmStampDeclaration declaration;
-		OrmStampFunction function;
-
-		if (!orm_is_stamp_trigger(trigger, &function) ||
-			!orm_trigger_fires(trigger->tgenabled))
-			continue;
-		orm_read_stamp_declaration(trigger, function, &declaration);
-		if (declaration.columns[ORM_STAMP_UPDATED] &&
-			strcmp(declaration.columns[ORM_STAMP_UPDATED], column) == 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * SQL for the time to give a parent: the clock, but later than what is there.
- * Where a stamp trigger keeps the column, it does that.
- */
-static const char *
-touch_expression(Relation parent, Form_pg_attribute att)
-{
-	static const char *const steps[] = {
-		"1 second", "100 milliseconds", "10 milliseconds", "1 millisecond",
-		"100 microseconds", "10 microseconds", "1 microsecond"
-	};
-	const char *column = quote_identifier(NameStr(att->attname));
-	int32		typmod = att->atttypmod;
-	Oid			type = getBaseTypeAndTypmod(att->atttypid, &typmod);
-	const char *step = steps[typmod >= 0 && typmod <= 6 ? typmod : 6];
-
-	if (is_kept_as_updated(parent, NameStr(att->attname)))
-		return psprintf("p.%s", column);
-	switch (type)
-	{
-		case DATEOID:
-			return psprintf("GREATEST(now()::date, p.%s)", column);
-		case INT8OID:
-			return psprintf("GREATEST((date_part('epoch', now()) * 1000000)::bigint, p.%s + 1)", column);
-		case TIMESTAMPOID:
-			return psprintf("GREATEST(now()::timestamp, p.%s + interval '%s')", column, step);
-		default:
-			return psprintf("GREATEST(now(), p.%s + interval '%s')", column, step);
-	}
-}
-
-/* The statements that lock rows in the order of their keys, and touch them. */
-typedef struct TouchCommands
-{
-	char	   *lock;
-	char	   *touch;
-} TouchCommands;
-
-/*
- * Make them; their parameters are the values of each column of the keys, as an
- * array of texts.  Rows are found by the operators of the foreign key.
- */
-static TouchCommands
-touch_commands(Relation parent, const TouchTarget *target)
-{
-	TupleDesc	desc = RelationGetDescr(parent);
-	Form_pg_attribute touched = TupleDescAttr(desc, target->touched - 1);
-	StringInfoData arrays;		/* unnest($1::a[]), unnest($2::b[]) */
-	StringInfoData names;		/* k0, k1 */
-	StringInfoData matches;		/* p.a = k.k0 AND p.b = k.k1 */
-	StringInfoData order;		/* p.a, p.b */
-	TouchCommands result;
-
-	initStringInfo(&arrays);
-	initStringInfo(&names);
-	initStringInfo(&matches);
-	initStringInfo(&order);
-	for (int i = 0; i < target->nkeys; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, target->columns[i] - 1);
-		char	   *column = psprintf("p.%s", quote_identifier(NameStr(att->attname)));
-		const char *comma = i > 0 ? ", " : "";
-
-		appendStringInfo(&arrays, "%sunnest($%d::%s[])", comma, i + 1,
-						 format_type_be_qualified(getBaseType(target->types[i])));
-		appendStringInfo(&names, "%sk%d", comma, i);
-		appendStringInfo(&order, "%s%s", comma, column);
-		if (i > 0)
-			appendStringInfoString(&matches, " AND ");
-		generate_operator_clause(&matches, column, att->atttypid, target->operators[i],
-								 psprintf("k.k%d", i), getBaseType(target->types[i]));
-	}
-	result.lock = psprintf("SELECT FROM %s AS p JOIN ROWS FROM (%s) AS k(%s) ON %s"
-						   " ORDER BY %s FOR NO KEY UPDATE OF p",
-						   orm_relation_name(parent), arrays.data, names.data,
-						   matches.data, order.data);
-	result.touch = psprintf("UPDATE %s AS p SET %s = %s FROM ROWS FROM (%s) AS k(%s) WHERE %s",
-							orm_relation_name(parent),
-							quote_identifier(NameStr(touched->attname)),
-							touch_expression(parent, touched),
-							arrays.data, names.data, matches.data);
-	return result;
-}
-
-/* Run both, with the rights of the target's role and with nobody's search_path. */
-static void
-run_touch_commands(const TouchTarget *target, const TouchCommands *commands, Datum *values)
-{
-	Oid			types[INDEX_MAX_KEYS];
-	Oid			save_user;
-	int			save_context;
-	int			guc_level = NewGUCNestLevel();
-
-	for (int i = 0; i < target->nkeys; i++)
-		types[i] = TEXTARRAYOID;
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(target->role, save_context | SECURITY_LOCAL_USERID_CHANGE);
-	orm_touching = target->bump ? ORM_TOUCH_BUMP_VERSION : ORM_TOUCH_KEEP_VERSION;
-
-	SPI_connect();
-	if (SPI_execute_with_args(commands->lock, target->nkeys, types, values,
-							  NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not run \"%s\"", commands->lock);
-	if (SPI_execute_with_args(commands->touch, target->nkeys, types, values,
-							  NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not run \"%s\"", commands->touch);
-	SPI_finish();
-
-	orm_touching = ORM_TOUCH_NONE;
-	SetUserIdAndSecContext(save_user, save_context);
-	AtEOXact_GUC(true, guc_level);
-}
-
-/* Touch rows of one target. */
-static void
-touch_rows(const TouchTarget *target, List *rows)
-{
-	Relation	parent = try_table_open(target->parent, RowExclusiveLock);
-	Datum		values[INDEX_MAX_KEYS];
-	TouchCommands commands;
-
-	if (parent == NULL)
-		return;					/* dropped in this transaction */
-	for (int i = 0; i < target->nkeys; i++)
-	{
-		List	   *column = NIL;
-		ListCell   *lc;
-
-		foreach(lc, rows)
-			column = lappend(column, unconstify(char *, ((Touch *) lfirst(lc))->key.values[i]));
-		values[i] = PointerGetDatum(orm_text_array(column));
-	}
-	commands = touch_commands(parent, target);
-	table_close(parent, NoLock);
-	run_touch_commands(target, &commands, values);
 }
 
 /* Order in which targets have their turn; the same in all sessions. */
@@ -672,7 +757,30 @@ compare_targets(const ListCell *a, const ListCell *b)
 	return memcmp(left, right, sizeof(TouchTarget));
 }
 
-/* The rows of a target that are to be touched, which are taken to be so now. */
+/* Order of rows of a target: that of the types of the key, as an index has it. */
+static int
+compare_rows(const ListCell *a, const ListCell *b)
+{
+	const TouchKey *left = &((const Touch *) lfirst(a))->key;
+	const TouchKey *right = &((const Touch *) lfirst(b))->key;
+	const TouchTarget *target = left->target;
+
+	for (int i = 0; i < target->nkeys; i++)
+	{
+		TypeCacheEntry *type = lookup_type_cache(target->types[i], TYPECACHE_CMP_PROC_FINFO);
+		int			order = 0;
+
+		if (OidIsValid(type->cmp_proc_finfo.fn_oid))
+			order = DatumGetInt32(FunctionCall2Coll(&type->cmp_proc_finfo,
+													target->collations[i],
+													left->values[i], right->values[i]));
+		if (order != 0)
+			return order;
+	}
+	return 0;
+}
+
+/* The rows of a target that are to be touched, in order; they count as done now. */
 static List *
 take_pending_rows(const TouchTarget *target)
 {
@@ -688,6 +796,7 @@ take_pending_rows(const TouchTarget *target)
 		touch->done = true;
 		rows = lappend(rows, touch);
 	}
+	list_sort(rows, compare_rows);
 	return rows;
 }
 
@@ -698,16 +807,17 @@ touch_pending(void)
 	List	   *targets = list_copy(touches->targets);
 	List	   *rows = NIL;
 	ListCell   *lc;
-	ListCell   *lc2;
 
 	touches->pending = false;
 	list_sort(targets, compare_targets);
 	foreach(lc, targets)
-		rows = lappend(rows, take_pending_rows(lfirst(lc)));
-	forboth(lc, targets, lc2, rows)
+		rows = list_concat(rows, take_pending_rows(lfirst(lc)));
+	foreach(lc, rows)
 	{
-		if (lfirst(lc2) != NIL)
-			touch_rows(lfirst(lc), lfirst(lc2));
+		const TouchKey *key = &((Touch *) lfirst(lc))->key;
+
+		CHECK_FOR_INTERRUPTS();
+		run_for_row(key->target, key->values, true);
 	}
 }
 
@@ -745,6 +855,7 @@ at_transaction_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 			/* the memory goes with the transaction's */
 			touches = NULL;
+			running = 0;
 			orm_touching = ORM_TOUCH_NONE;
 			break;
 		default:
@@ -775,10 +886,18 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 	}
 }
 
-/* Have ourselves told of the end of transactions. */
+/* Create the cache of plans, and have ourselves told of the end of transactions. */
 void
 orm_touch_init(void)
 {
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(TouchTarget);
+	ctl.entrysize = sizeof(TouchPlans);
+	ctl.hcxt = AllocSetContextCreate(CacheMemoryContext, "orm_ext touch plans",
+									 ALLOCSET_SMALL_SIZES);
+	plans = hash_create("orm_ext touch plans", 16, &ctl,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	RegisterXactCallback(at_transaction_end, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }
