@@ -608,6 +608,31 @@ check_attached_partitions(const AlterTableStmt *stmt)
 	}
 }
 
+/* Are the declarations of children sound that touch a column of this table? */
+static void
+check_children_that_touch(Relation parent)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, referencing_relations(parent))
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+
+		if (!RelationIsValid(rel))
+			continue;
+		foreach(lc2, declarations(rel))
+		{
+			const Declaration *declaration = lfirst(lc2);
+
+			if (is_touch(declaration) &&
+				orm_touch_parent_of(rel, declaration->trigger) == RelationGetRelid(parent))
+				declaration->kind->check(rel, declaration->trigger);
+		}
+		RelationClose(rel);
+	}
+}
+
 /* ALTER TABLE: are the declarations still sound? */
 static void
 check_altered_table(const AlterTableStmt *stmt)
@@ -631,6 +656,7 @@ check_altered_table(const AlterTableStmt *stmt)
 
 			declaration->kind->check(rel, declaration->trigger);
 		}
+		check_children_that_touch(rel);
 		RelationClose(rel);
 	}
 }

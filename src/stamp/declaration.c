@@ -242,6 +242,28 @@ split_names(const char *list)
 	return names;
 }
 
+/* Is the value of "ignore" well-formed: empty, or names between the commas? */
+static bool
+is_list_of_names(const char *list)
+{
+	bool		quoted = false;
+
+	for (const char *s = list; *s; s++)
+		quoted ^= *s == '"';
+	if (quoted)
+		return false;
+	while (list != NULL && *list != '\0')
+	{
+		if (*next_name(&list) == '\0')
+			return false;
+		if (list == NULL)
+			return true;
+		if (*list == '\0')
+			return false;
+	}
+	return true;
+}
+
 /* Put names together again, with quotes where they are needed. */
 static char *
 join_names(List *names)
@@ -278,7 +300,8 @@ typedef enum ArgumentFault
 {
 	ARGUMENT_FINE,
 	ARGUMENT_UNKNOWN,
-	ARGUMENT_BAD_VALUE
+	ARGUMENT_BAD_VALUE,
+	ARGUMENT_REPEATED
 } ArgumentFault;
 
 /* Name a column for a role; an empty name stands for none. */
@@ -286,7 +309,7 @@ static ArgumentFault
 read_column(OrmStampDeclaration *declaration, OrmStampRole role, const char *name)
 {
 	if (declaration->columns[role] != NULL)
-		return ARGUMENT_BAD_VALUE;
+		return ARGUMENT_REPEATED;
 	if (*name != '\0')
 		declaration->columns[role] = pstrdup(name);
 	return ARGUMENT_FINE;
@@ -314,7 +337,7 @@ read_argument(OrmStampDeclaration *declaration, OrmStampFunction function,
 	if (value)
 	{
 		declaration->ignore = list_concat(declaration->ignore, split_names(value));
-		return ARGUMENT_FINE;
+		return is_list_of_names(value) ? ARGUMENT_FINE : ARGUMENT_BAD_VALUE;
 	}
 
 	for (int i = 0; i < lengthof(options); i++)
@@ -323,6 +346,9 @@ read_argument(OrmStampDeclaration *declaration, OrmStampFunction function,
 		if (value == NULL || !(options[i].functions & function))
 			continue;
 		*option = &options[i];
+		if (declaration->given & (1 << i))
+			return ARGUMENT_REPEATED;
+		declaration->given |= 1 << i;
 		for (int j = 0; j < lengthof(options[i].values) && options[i].values[j]; j++)
 		{
 			if (strcmp(value, options[i].values[j]) == 0)
@@ -467,6 +493,35 @@ orm_stamp_declaration(Relation rel, const Trigger *trigger, const char *option)
 	return command.data;
 }
 
+/* A declaration as most tables have it, columns included. */
+static int
+hint_usual_declaration(Relation rel, const Trigger *trigger, OrmStampFunction function)
+{
+	const char *table = orm_relation_name(rel);
+	const char *name = quote_identifier(trigger->tgname);
+	const char *columns;
+	const char *arguments;
+
+	switch (function)
+	{
+		case ORM_FUNCTION_VERSION:
+			columns = "ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1";
+			arguments = "'version_id'";
+			break;
+		case ORM_FUNCTION_TIMESTAMPS:
+			columns = "ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now()";
+			arguments = "'created_at', 'updated_at'";
+			break;
+		default:
+			columns = "ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1, ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now()";
+			arguments = "'version=version_id', 'updated=updated_at'";
+			break;
+	}
+	return errhint("DROP TRIGGER IF EXISTS %s ON %s; ALTER TABLE %s %s; CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s(%s);",
+				   name, table, table, columns, name, table,
+				   function_name(function), arguments);
+}
+
 /* The declaration without one argument, or with another one in its place. */
 static int
 hint_declaration(Relation rel, const Trigger *trigger, OrmStampFunction function,
@@ -486,10 +541,7 @@ hint_declaration(Relation rel, const Trigger *trigger, OrmStampFunction function
 							 quote_literal_cstr(text));
 	}
 	if (arguments.len == 0)
-		appendStringInfoString(&arguments,
-							   function == ORM_FUNCTION_VERSION ? "'version_id'" :
-							   function == ORM_FUNCTION_TIMESTAMPS ? "'created_at', 'updated_at'" :
-							   "'version=version_id', 'updated=updated_at'");
+		return hint_usual_declaration(rel, trigger, function);
 	return errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s(%s);",
 				   name, table, name, table, function_name(function), arguments.data);
 }
@@ -542,6 +594,13 @@ report_argument(Relation rel, const Trigger *trigger, OrmStampFunction function,
 				 errdetail("Its options are written as name=value; there are: %s.",
 						   option_names(function)),
 				 hint_declaration(rel, trigger, function, number, NULL)));
+	if (fault == ARGUMENT_REPEATED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" of function orm_ext.%s repeats another one",
+						argument, function_name(function)),
+				 errdetail("A trigger keeps one column of a kind, and each option has one value."),
+				 hint_declaration(rel, trigger, function, number, NULL)));
 	if (option)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -553,23 +612,38 @@ report_argument(Relation rel, const Trigger *trigger, OrmStampFunction function,
 								  psprintf("%s=%s", option->name, option->values[0]))));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("argument \"%s\" of function orm_ext.%s names a second column",
+			 errmsg("invalid list of columns in argument \"%s\" of function orm_ext.%s",
 					argument, function_name(function)),
-			 errdetail("A trigger keeps one column of a kind."),
+			 errdetail("Names are separated by commas; one with a comma or a quote in it is put in double quotes."),
 			 hint_declaration(rel, trigger, function, number, NULL)));
 }
 
-/* Complain of a trigger for the wrong event.  Error: 39P01. */
+/*
+ * Complain of a trigger on the wrong kind of relation or for the wrong event.
+ *
+ * Errors: 42809, 39P01.
+ */
 static void
 check_event(Relation rel, const Trigger *trigger, OrmStampFunction function)
 {
 	int			events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
 
-	if (function != ORM_FUNCTION_TIMESTAMPS)
-		events |= TRIGGER_TYPE_DELETE;
+	if (rel->rd_rel->relkind == RELKIND_VIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("rows of \"%s\" cannot be stamped", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+				 errhint("Create the trigger on the table that holds the rows; DROP TRIGGER IF EXISTS %s ON %s;",
+						 quote_identifier(trigger->tgname), orm_relation_name(rel))));
+
 	if (TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype) &&
-		(trigger->tgtype & TRIGGER_TYPE_EVENT_MASK & ~events) == 0)
-		return;
+		(trigger->tgtype & events) != 0)
+	{
+		if (function != ORM_FUNCTION_TIMESTAMPS)
+			events |= TRIGGER_TYPE_DELETE;
+		if ((trigger->tgtype & TRIGGER_TYPE_EVENT_MASK & ~events) == 0)
+			return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 			 errmsg("trigger \"%s\" of table \"%s\" must be fired BEFORE INSERT OR UPDATE, FOR EACH ROW",
@@ -598,12 +672,7 @@ check_number(Relation rel, const Trigger *trigger, OrmStampFunction function,
 			 errdetail("Trigger \"%s\" of table \"%s\" gives it %s.",
 					   trigger->tgname, RelationGetRelationName(rel),
 					   enough ? "none" : "too few arguments"),
-			 errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s;",
-					 quote_identifier(trigger->tgname), orm_relation_name(rel),
-					 quote_identifier(trigger->tgname), orm_relation_name(rel),
-					 function == ORM_FUNCTION_VERSION ? "version('version_id')" :
-					 function == ORM_FUNCTION_TIMESTAMPS ? "timestamps('created_at', 'updated_at')" :
-					 "stamp('version=version_id', 'created=created_at', 'updated=updated_at')")));
+			 hint_usual_declaration(rel, trigger, function)));
 }
 
 /* Find a column that is named.  Error: 42703. */

@@ -78,6 +78,7 @@ typedef struct OrmStampDeclaration
 	int			unit;
 	int			zone;
 	int			resent;
+	int			given;			/* bits of the options that are written */
 } OrmStampDeclaration;
 
 /* A column that a stamp trigger keeps, as the relation has it. */
