@@ -46,7 +46,7 @@
 /* Names by which the columns of a role are known, the usual ones first. */
 static const char *const stamp_columns[ORM_STAMP_ROLES][5] = {
 	[ORM_STAMP_VERSION] = {"version_id", "version", "lock_version", "versionId", "lockVersion"},
-	[ORM_STAMP_CREATED] = {"created_at", "createdAt"},
+	[ORM_STAMP_CREATED] = {"created_at", "inserted_at", "createdAt"},
 	[ORM_STAMP_CREATED_BY] = {"created_by", "createdBy"},
 	[ORM_STAMP_UPDATED] = {"updated_at", "updatedAt"},
 	[ORM_STAMP_UPDATED_BY] = {"updated_by", "updatedBy"},
