@@ -24,10 +24,12 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "tcop/pquery.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
@@ -68,6 +70,33 @@ orm_planned_without_us(void)
 	return loading_statement != 0 &&
 		(ActivePortal == NULL ||
 		 ActivePortal->creation_time <= loading_statement);
+}
+
+/*
+ * The command that fires a trigger, as far as the portal can tell: a
+ * statement that changes this very table itself, not through WITH, a function
+ * or another trigger.
+ */
+CmdType
+orm_command_of_portal(Relation rel)
+{
+	PlannedStmt *stmt;
+	ListCell   *lc;
+
+	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 ||
+		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) != 1)
+		return CMD_UNKNOWN;
+	stmt = linitial_node(PlannedStmt, ActivePortal->stmts);
+
+	/* functions that are not built in stand in invalItems */
+	if (stmt->hasModifyingCTE || stmt->invalItems != NIL)
+		return CMD_UNKNOWN;
+	foreach(lc, stmt->resultRelations)
+	{
+		if (rt_fetch(lfirst_int(lc), stmt->rtable)->relid == RelationGetRelid(rel))
+			return stmt->commandType;
+	}
+	return CMD_UNKNOWN;
 }
 
 /* Version of the extension's objects in this database, NULL if there are none. */

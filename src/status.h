@@ -11,9 +11,11 @@
 #include "postgres.h"
 
 #include "nodes/parsenodes.h"
+#include "utils/rel.h"
 
 extern void orm_status_init(void);
 extern bool orm_planned_without_us(void);
+extern CmdType orm_command_of_portal(Relation rel);
 extern void orm_check_versions(void);
 extern void orm_check_trigger_function(const CreateTrigStmt *stmt);
 extern void orm_check_setting(const VariableSetStmt *stmt);

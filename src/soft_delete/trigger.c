@@ -26,8 +26,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "parser/parsetree.h"
-#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -36,33 +34,6 @@
 #include "soft_delete.h"
 #include "status.h"
 #include "util/names.h"
-
-/*
- * The command that fires the trigger, as far as the portal can tell: a
- * statement that changes this very table itself, not through WITH, a function
- * or another trigger.
- */
-static CmdType
-command_of_portal(Relation rel)
-{
-	PlannedStmt *stmt;
-	ListCell   *lc;
-
-	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 ||
-		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) != 1)
-		return CMD_UNKNOWN;
-	stmt = linitial_node(PlannedStmt, ActivePortal->stmts);
-
-	/* functions that are not built in stand in invalItems */
-	if (stmt->hasModifyingCTE || stmt->invalItems != NIL)
-		return CMD_UNKNOWN;
-	foreach(lc, stmt->resultRelations)
-	{
-		if (rt_fetch(lfirst_int(lc), stmt->rtable)->relid == RelationGetRelid(rel))
-			return stmt->commandType;
-	}
-	return CMD_UNKNOWN;
-}
 
 /*
  * Is the row of a partition on its way to another one?  The trigger is not
@@ -78,7 +49,7 @@ row_is_moving(Relation rel)
 	if (!orm_planned_without_us())
 		return true;
 
-	switch (command_of_portal(rel))
+	switch (orm_command_of_portal(rel))
 	{
 		case CMD_UPDATE:
 			return true;

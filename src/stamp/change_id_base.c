@@ -45,6 +45,14 @@
 
 #define BASE_TABLE "change_id_base"
 
+/*
+ * How far ids are lifted beyond the greatest one restored: more than any
+ * cluster's transactions get ahead of what they write, since that is where the
+ * bounds of readers may be that go on after the restore.  There is room for
+ * two thousand millions of restores.
+ */
+#define MARGIN (INT64CONST(1) << 32)
+
 /* OID of the table, InvalidOid if the extension has gone. */
 static Oid
 base_table(void)
@@ -179,7 +187,7 @@ store_base(Oid relid, int64 greatest)
 		Datum		value;
 		HeapTuple	new;
 
-		base = greatest + 1 - own;
+		base = greatest + MARGIN - own;
 		value = Int64GetDatum(base);
 		new = heap_form_tuple(RelationGetDescr(table), &value, &isnull);
 		if (old)

@@ -281,7 +281,7 @@ report_no_row(const CheckedStatement *stmt)
 			(errcode(orm_stale_errcode()),
 			 errmsg("row of table \"%s\" with %s does not exist",
 					RelationGetRelationName(stmt->rel), stmt->lookup.data),
-			 errdetail("It was deleted, or has not been there."),
+			 errdetail("It was deleted, or is not there for this role, or a trigger left it alone."),
 			 errhint("SELECT * FROM %s WHERE %s;",
 					 orm_relation_name(stmt->rel), stmt->lookup.data),
 			 errtable(stmt->rel)));

@@ -86,11 +86,21 @@ statement_contains(const TriggerData *trigdata, int kind)
 	return false;
 }
 
-/* May a trigger be fired by a MERGE?  Of the first statement, nobody can tell. */
+/*
+ * May a trigger be fired by a MERGE?  The statement that loaded the library has
+ * no label; if its portal does not say what it is, it may be one.
+ */
 bool
 orm_may_be_merge(const TriggerData *trigdata)
 {
-	return statement_contains(trigdata, KIND_MERGE) || orm_planned_without_us();
+	CmdType		command;
+
+	if (statement_contains(trigdata, KIND_MERGE))
+		return true;
+	if (!orm_planned_without_us())
+		return false;
+	command = orm_command_of_portal(trigdata->tg_relation);
+	return command == CMD_UNKNOWN || command == CMD_MERGE;
 }
 
 /* May a trigger be fired by a DELETE or MERGE that marks rows as deleted? */

@@ -571,6 +571,20 @@ plans_for(const TouchTarget *target, Relation parent)
 	return entry;
 }
 
+/* Does the table have the columns of a target still? */
+static bool
+has_columns(Relation parent, const TouchTarget *target)
+{
+	TupleDesc	desc = RelationGetDescr(parent);
+
+	for (int i = 0; i < target->nkeys; i++)
+	{
+		if (TupleDescAttr(desc, target->columns[i] - 1)->attisdropped)
+			return false;
+	}
+	return !TupleDescAttr(desc, target->touched - 1)->attisdropped;
+}
+
 /* Lock or touch one row, as the target's role. */
 static void
 run_for_row(const TouchTarget *target, const Datum *values, bool touch)
@@ -581,8 +595,13 @@ run_for_row(const TouchTarget *target, const Datum *values, bool touch)
 	Oid			save_user;
 	int			save_context;
 
-	if (parent == NULL)
-		return;					/* dropped in this transaction */
+	if (parent == NULL || !has_columns(parent, target))
+	{
+		/* dropped in this transaction */
+		if (parent)
+			table_close(parent, NoLock);
+		return;
+	}
 	GetUserIdAndSecContext(&save_user, &save_context);
 	SetUserIdAndSecContext(target->role, save_context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();

@@ -173,3 +173,29 @@ SELECT id, item, deleted_at::time(0) AS deleted FROM orders ORDER BY id;
 EXPLAIN (COSTS OFF) SELECT * FROM articles WHERE slug = 'article-20000';
 
 EXPLAIN (COSTS OFF) DELETE FROM articles WHERE slug = 'article-20000';
+
+--- 9. Versions and timestamps, for every client
+
+-- Any of the columns that ORMs use; the server keeps them from now on.
+
+ALTER TABLE users ADD version_id int NOT NULL DEFAULT 1, ADD updated_at timestamptz;
+
+SELECT * FROM orm_ext.manage('users');
+
+-- Two clients have read version 1 of the row.  The first one writes.
+
+UPDATE users SET name = 'Anne', version_id = 2 WHERE email = 'ann@example.org' AND version_id = 1
+RETURNING name, version_id;
+
+-- The second one does what its ORM does: no row, so the ORM says that its copy is stale.
+
+UPDATE users SET name = 'Annie', version_id = 2 WHERE email = 'ann@example.org' AND version_id = 1;
+
+-- Raw SQL that knows of no version is noticed all the same.
+
+UPDATE users SET name = 'Anna' WHERE email = 'ann@example.org' RETURNING name, version_id;
+
+-- A client that cannot put the version into its conditions says what it has read.
+
+-- @fails is stale
+SELECT orm_ext.delete_checked('users', 1, '1');
