@@ -78,8 +78,8 @@ check_version(Relation rel)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has no version", RelationGetRelationName(rel)),
 				 errdetail("No enabled trigger keeps a version column."),
-				 errhint("CREATE TRIGGER zz_orm_version BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version_id');",
-						 orm_relation_name(rel)),
+				 errhint("ALTER TABLE %s ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1; CREATE OR REPLACE TRIGGER zz_orm_version BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version_id');",
+						 orm_relation_name(rel), orm_relation_name(rel)),
 				 errtable(rel)));
 }
 
@@ -253,21 +253,32 @@ open_table(Oid relid)
 	return rel;
 }
 
+/* Complain of an argument that is null.  Error: 22004. */
+static void
+report_null_argument(int argument, Relation rel)
+{
+	static const char *const names[] = {"rel", "key", "version", "changes"};
+
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", names[argument]),
+			 errdetail("A row is changed only if all is said of it."),
+			 rel ? errhint("SELECT * FROM %s;", orm_relation_name(rel)) : 0));
+}
+
 /* Begin a statement for a table and a key.  Errors: 42809, 22004, 55000, 42P16, 22023. */
 static void
 begin_statement(CheckedStatement *stmt, FunctionCallInfo fcinfo)
 {
-	for (int i = 0; i < PG_NARGS(); i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument %d must not be null", i + 1),
-					 errdetail("A row is changed only if all is said of it."),
-					 errhint("To delete a row: SELECT orm_ext.delete_checked(rel, key, version);")));
-	}
+	if (PG_ARGISNULL(0))
+		report_null_argument(0, NULL);
 	memset(stmt, 0, sizeof(*stmt));
 	stmt->rel = open_table(PG_GETARG_OID(0));
+	for (int i = 1; i < PG_NARGS(); i++)
+	{
+		if (PG_ARGISNULL(i))
+			report_null_argument(i, stmt->rel);
+	}
 	check_version(stmt->rel);
 	stmt->key = primary_key_columns(stmt->rel);
 	add_key(stmt, fcinfo, 1);

@@ -472,7 +472,7 @@ orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 }
 
 /*
- * The statement that declares a trigger anew, with one more option.  Events
+ * The statement that declares a trigger anew, with one option set.  Events
  * and conditions of its own are the user's to add.
  */
 char *
@@ -488,7 +488,10 @@ orm_stamp_declaration(Relation rel, const Trigger *trigger, const char *option)
 					 quote_identifier(trigger->tgname), orm_relation_name(rel),
 					 function_name(function));
 	for (int i = 0; i < trigger->tgnargs; i++)
-		appendStringInfo(&command, "%s, ", quote_literal_cstr(trigger->tgargs[i]));
+	{
+		if (strncmp(trigger->tgargs[i], option, strcspn(option, "=") + 1) != 0)
+			appendStringInfo(&command, "%s, ", quote_literal_cstr(trigger->tgargs[i]));
+	}
 	appendStringInfo(&command, "%s);", quote_literal_cstr(option));
 	return command.data;
 }

@@ -177,6 +177,40 @@ create_touches(void)
 	touches = created;
 }
 
+/* Can a column of this type say when a row was touched? */
+static bool
+is_touchable(Form_pg_attribute att)
+{
+	Oid			type = getBaseType(att->atttypid);
+
+	return !att->attisdropped && !att->attgenerated &&
+		(type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID || type == INT8OID);
+}
+
+/* Columns to suggest: of the table's first foreign key, and of its parent. */
+static void
+suggest_columns(Relation rel, const char **column, const char **touched)
+{
+	List	   *keys = copyObject(RelationGetFKeyList(rel));
+	ForeignKeyCacheInfo *fk = keys ? linitial(keys) : NULL;
+	Relation	parent;
+
+	*column = "parent_id";
+	*touched = "updated_at";
+	if (fk == NULL)
+		return;
+	*column = pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), fk->conkey[0] - 1)->attname));
+	parent = table_open(fk->confrelid, AccessShareLock);
+	for (int i = 0; i < RelationGetDescr(parent)->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(parent), i);
+
+		if (is_touchable(att) && getBaseType(att->atttypid) != INT8OID)
+			*touched = pstrdup(NameStr(att->attname));
+	}
+	table_close(parent, AccessShareLock);
+}
+
 /* The declaration as it should be. */
 static int
 hint_touch_declaration(Relation rel, const Trigger *trigger)
@@ -184,9 +218,14 @@ hint_touch_declaration(Relation rel, const Trigger *trigger)
 	const char *table = orm_relation_name(rel);
 	const char *name = quote_identifier(trigger->tgname);
 
-	const char *column = trigger->tgnargs > 0 ? trigger->tgargs[0] : "parent_id";
-	const char *touched = trigger->tgnargs > 1 ? trigger->tgargs[1] : "updated_at";
+	const char *column;
+	const char *touched;
 
+	suggest_columns(rel, &column, &touched);
+	if (trigger->tgnargs > 0)
+		column = trigger->tgargs[0];
+	if (trigger->tgnargs > 1)
+		touched = trigger->tgargs[1];
 	return errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.touch_parent(%s, %s);",
 				   name, table, name, table,
 				   quote_literal_cstr(column), quote_literal_cstr(touched));
@@ -301,7 +340,8 @@ read_foreign_key(Relation rel, const Trigger *trigger, TouchRule *rule)
 				 errmsg("column \"%s\" of relation \"%s\" does not exist",
 						trigger->tgargs[0], RelationGetRelationName(rel)),
 				 errdetail("Trigger \"%s\" names it in its arguments.", trigger->tgname),
-				 hint_touch_declaration(rel, trigger),
+				 errhint("ALTER TABLE %s ADD COLUMN %s bigint; and make it a foreign key.",
+						 orm_relation_name(rel), quote_identifier(trigger->tgargs[0])),
 				 errtable(rel)));
 	found = find_foreign_key(rel, attno);
 	if (found == NULL)
@@ -337,7 +377,6 @@ find_touched_column(Relation rel, const Trigger *trigger, TouchTarget *target)
 	const char *name = trigger->tgargs[1];
 	Relation	parent = table_open(target->parent, AccessShareLock);
 	Form_pg_attribute att;
-	Oid			type;
 
 	target->touched = orm_find_column(RelationGetDescr(parent), name);
 	if (target->touched == InvalidAttrNumber)
@@ -351,8 +390,7 @@ find_touched_column(Relation rel, const Trigger *trigger, TouchTarget *target)
 						 orm_relation_name(parent), quote_identifier(name)),
 				 errtable(parent)));
 	att = TupleDescAttr(RelationGetDescr(parent), target->touched - 1);
-	type = getBaseType(att->atttypid);
-	if (type != TIMESTAMPTZOID && type != TIMESTAMPOID && type != DATEOID && type != INT8OID)
+	if (!is_touchable(att) && !att->attgenerated)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of table \"%s\" cannot be touched",
