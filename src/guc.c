@@ -156,6 +156,16 @@ watch_row_security(void)
 	}
 }
 
+/*
+ * Is a dump being restored?  There is no sign of it but the settings that
+ * pg_dump and pg_restore always make, and hardly anybody else together.
+ */
+bool
+orm_is_restore(void)
+{
+	return !row_security && !check_function_bodies;
+}
+
 /* Define the settings and reserve their prefix. */
 void
 orm_guc_init(void)

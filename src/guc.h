@@ -42,5 +42,6 @@ extern char *orm_stale_sqlstate;
 extern int	orm_version_guard;
 
 extern void orm_guc_init(void);
+extern bool orm_is_restore(void);
 
 #endif							/* ORM_GUC_H */

@@ -27,6 +27,7 @@ _PG_init(void)
 	orm_policy_init();
 	orm_stamp_init();
 	orm_change_id_init();
+	orm_change_id_base_init();
 	orm_touch_init();
 	orm_status_init();
 	orm_hooks_init();

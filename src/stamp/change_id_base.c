@@ -3,7 +3,7 @@
  * change_id_base.c
  *		What is added to a transaction's number to make a change_id.
  *
- * That is nothing until a table comes along with ids that this cluster has not
+ * That is nothing until rows come along with ids that this cluster has not
  * reached yet, out of a dump.  Then the base is lifted, so that new ids are
  * greater than those, and cursors of readers stay good.  It stands in the table
  * orm_ext.change_id_base, which is not dumped: it belongs to the cluster.
@@ -83,9 +83,9 @@ read_base(Relation table, Snapshot snapshot, HeapTuple *row)
 	return base;
 }
 
-/* The base for a transaction that is about to write. */
-int64
-orm_change_id_base_to_write(void)
+/* The base as it is now; the table stays locked unless a lock is to be released. */
+static int64
+current_base(LOCKMODE unlock)
 {
 	Oid			relid = base_table();
 	Relation	table;
@@ -98,8 +98,15 @@ orm_change_id_base_to_write(void)
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	base = read_base(table, snapshot, NULL);
 	UnregisterSnapshot(snapshot);
-	table_close(table, NoLock);
+	table_close(table, unlock);
 	return base;
+}
+
+/* The base for a transaction that is about to write. */
+int64
+orm_change_id_base_to_write(void)
+{
+	return current_base(NoLock);
 }
 
 /* The base for a statement that reads. */
@@ -171,7 +178,7 @@ next_transaction(void)
 }
 
 /* Store a base that makes the ids of transactions from now on exceed a value. */
-static int64
+static void
 store_base(Oid relid, int64 greatest)
 {
 	Relation	table = table_open(relid, AccessExclusiveLock);
@@ -198,22 +205,65 @@ store_base(Oid relid, int64 greatest)
 		orm_forget_change_id();
 	}
 	table_close(table, NoLock);
-	return base;
 }
 
 /*
- * Have new ids exceed those in a column of a table and its children.  Only
- * where that is not so already, other writers are waited for.
+ * Have new ids exceed a value.  Only where that is not so already, other
+ * writers are waited for.
  */
+static void
+lift_above(int64 greatest)
+{
+	Oid			table = base_table();
+
+	if (OidIsValid(table) &&
+		greatest >= current_base(AccessShareLock) + next_transaction())
+		store_base(table, greatest);
+}
+
+/* Have new ids exceed those in a column of a table and its children. */
 void
 orm_lift_change_ids(Oid relid, const char *column)
 {
-	Oid			table = base_table();
-	int64		greatest = greatest_id(relid, column);
+	lift_above(greatest_id(relid, column));
+}
 
-	if (OidIsValid(table) &&
-		greatest >= orm_change_id_base_to_write() + next_transaction())
-		(void) store_base(table, greatest);
+/* The greatest id that this transaction has stored as given, -1 if it has not. */
+static int64 greatest_foreign_id = -1;
+
+/* Note an id that is stored as given, so that others will exceed it. */
+void
+orm_note_foreign_change_id(int64 id)
+{
+	greatest_foreign_id = Max(greatest_foreign_id, id);
+}
+
+/* Lift the base before the ids can be seen. */
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (greatest_foreign_id >= 0)
+				lift_above(greatest_foreign_id);
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_ABORT:
+			greatest_foreign_id = -1;
+			break;
+		default:
+			break;
+	}
+}
+
+/* Have ourselves told of the end of transactions. */
+void
+orm_change_id_base_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
 }
 
 PG_FUNCTION_INFO_V1(orm_lift_change_ids_of);

@@ -202,25 +202,40 @@ is_bypassed(Relation rel)
 	return true;
 }
 
-/* Fill in what a new row was not given. */
+/*
+ * Set the change_id of a new row.  One that comes out of a dump, or that the
+ * owner of the table wants to be kept, stays; ids to come must exceed it.
+ */
+static void
+stamp_new_change_id(OrmStampPass *pass)
+{
+	bool		isnull;
+	Datum		given = orm_stamp_given(pass, ORM_STAMP_CHANGE_ID, &isnull);
+
+	if (!orm_is_restore() && (isnull || !is_bypassed(pass->rel)))
+		orm_stamp_change_id(pass);
+	else if (!isnull)
+		orm_note_foreign_change_id(DatumGetInt64(given));
+}
+
+/* Fill in what a new row was not given; a row out of a dump is as it was. */
 static void
 stamp_new_row(OrmStampPass *pass)
 {
 	const OrmStampColumn *columns = pass->plan->columns;
 
+	if (columns[ORM_STAMP_CHANGE_ID].attno != InvalidAttrNumber)
+		stamp_new_change_id(pass);
+	if (orm_is_restore())
+		return;
+
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
 	{
 		bool		isnull;
 
-		if (columns[role].attno == InvalidAttrNumber)
+		if (columns[role].attno == InvalidAttrNumber || role == ORM_STAMP_CHANGE_ID)
 			continue;
 		(void) orm_stamp_given(pass, role, &isnull);
-		if (role == ORM_STAMP_CHANGE_ID)
-		{
-			if (isnull || !is_bypassed(pass->rel))
-				orm_stamp_change_id(pass);
-			continue;
-		}
 		if (!isnull)
 			continue;
 		if (role == ORM_STAMP_VERSION)

@@ -215,6 +215,8 @@ extern void orm_change_id_init(void);
 /* change_id_base.c: ... after a restore into another cluster */
 extern int64 orm_change_id_base_to_write(void);
 extern int64 orm_change_id_base_to_read(void);
+extern void orm_note_foreign_change_id(int64 id);
+extern void orm_change_id_base_init(void);
 extern void orm_lift_change_ids(Oid relid, const char *column);
 
 /* stale.c: errors of optimistic locking */
