@@ -10,9 +10,8 @@
  * around it is put in double quotes.
  *
  * Reading a declaration takes what it understands and never fails, since the
- * view orm_ext.managed and DDL look at whatever there is.  Checking it finds
- * every fault; that happens when the trigger is created, and again when it is
- * first used.
+ * view orm_ext.managed and DDL look at whatever there is.  declaration_check.c
+ * finds every fault.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,19 +24,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "policy.h"
+#include "declaration.h"
 #include "stamp.h"
 #include "util/names.h"
-
-/* Which columns a role can have, and what to suggest where there is none. */
-typedef struct StampRole
-{
-	const char *name;
-	OrmStampFunction functions; /* that take it as an option */
-	bool		(*accepts) (Oid type);
-	const char *types;
-	const char *definition;
-} StampRole;
 
 static bool
 is_version_type(Oid type)
@@ -71,7 +60,7 @@ is_change_id_type(Oid type)
 #define ACTOR_TYPES "a string type, integer, bigint, uuid or regrole"
 #define BY_TRIGGER (ORM_FUNCTION_STAMP | ORM_FUNCTION_TIMESTAMPS)
 
-static const StampRole roles[ORM_STAMP_ROLES] = {
+const OrmStampRoleInfo orm_stamp_roles[ORM_STAMP_ROLES] = {
 	[ORM_STAMP_VERSION] = {"version", ORM_FUNCTION_STAMP, is_version_type,
 	VERSION_TYPES, "bigint NOT NULL DEFAULT 1"},
 	[ORM_STAMP_CREATED] = {"created", ORM_FUNCTION_STAMP, is_time_type,
@@ -86,19 +75,10 @@ static const StampRole roles[ORM_STAMP_ROLES] = {
 	"bigint", "bigint"},
 };
 
-/* Options that are one word of several, and the field that each sets. */
-typedef struct StampOption
-{
-	const char *name;
-	OrmStampFunction functions;
-	size_t		field;
-	const char *values[4];
-} StampOption;
-
 #define FIELD(name) offsetof(OrmStampDeclaration, name)
 #define BY_VERSION (ORM_FUNCTION_STAMP | ORM_FUNCTION_VERSION)
 
-static const StampOption options[] = {
+const OrmStampOption orm_stamp_options[] = {
 	{"mode", BY_VERSION, FIELD(mode), {"auto", "strict", "echo"}},
 	{"overflow", BY_VERSION, FIELD(overflow), {"error", "wrap"}},
 	{"clock", BY_VERSION | BY_TRIGGER, FIELD(clock), {"transaction", "statement", "wall"}},
@@ -108,20 +88,20 @@ static const StampOption options[] = {
 	{"resent", BY_VERSION | BY_TRIGGER, FIELD(resent), {"keep", "move"}},
 };
 
-#define IGNORE "ignore"
+const int	orm_stamp_option_count = lengthof(orm_stamp_options);
 
 /* Name of a role, which is that of its option too. */
 const char *
 orm_stamp_role_name(OrmStampRole role)
 {
-	return roles[role].name;
+	return orm_stamp_roles[role].name;
 }
 
 /* Can a column of this type, a domain or not, be kept for a role? */
 bool
 orm_stamp_role_accepts(OrmStampRole role, Oid type)
 {
-	return roles[role].accepts(getBaseType(type));
+	return orm_stamp_roles[role].accepts(getBaseType(type));
 }
 
 /* Does the trigger call one of the three functions, and which? */
@@ -144,8 +124,8 @@ orm_is_stamp_trigger(const Trigger *trigger, OrmStampFunction *function)
 }
 
 /* SQL name of a function. */
-static const char *
-function_name(OrmStampFunction function)
+const char *
+orm_stamp_function_name(OrmStampFunction function)
 {
 	switch (function)
 	{
@@ -159,8 +139,8 @@ function_name(OrmStampFunction function)
 }
 
 /* How many of its arguments are names of columns without a key? */
-static int
-leading_columns(OrmStampFunction function)
+int
+orm_leading_columns(OrmStampFunction function)
 {
 	switch (function)
 	{
@@ -183,8 +163,8 @@ leading_role(OrmStampFunction function, int argument)
 }
 
 /* The value in "key=value", NULL if the argument has another key. */
-static const char *
-value_of(const char *argument, const char *key)
+const char *
+orm_option_value(const char *argument, const char *key)
 {
 	size_t		length = strlen(key);
 
@@ -295,71 +275,62 @@ join_names(List *names)
 	return list.data;
 }
 
-/* What can be wrong with one argument. */
-typedef enum ArgumentFault
-{
-	ARGUMENT_FINE,
-	ARGUMENT_UNKNOWN,
-	ARGUMENT_BAD_VALUE,
-	ARGUMENT_REPEATED
-} ArgumentFault;
-
 /* Name a column for a role; an empty name stands for none. */
-static ArgumentFault
+static OrmArgumentFault
 read_column(OrmStampDeclaration *declaration, OrmStampRole role, const char *name)
 {
 	if (declaration->columns[role] != NULL)
-		return ARGUMENT_REPEATED;
+		return ORM_ARGUMENT_REPEATED;
 	if (*name != '\0')
 		declaration->columns[role] = pstrdup(name);
-	return ARGUMENT_FINE;
+	return ORM_ARGUMENT_FINE;
 }
 
 /* Read one argument; "option" is set where one of the table is meant. */
-static ArgumentFault
-read_argument(OrmStampDeclaration *declaration, OrmStampFunction function,
-			  int number, const char *argument, const StampOption **option)
+OrmArgumentFault
+orm_read_stamp_argument(OrmStampDeclaration *declaration, OrmStampFunction function,
+			  int number, const char *argument, const OrmStampOption **option)
 {
 	const char *value;
 
 	*option = NULL;
-	if (number < leading_columns(function))
+	if (number < orm_leading_columns(function))
 		return read_column(declaration, leading_role(function, number), argument);
 
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
 	{
-		value = value_of(argument, roles[role].name);
-		if (value && (roles[role].functions & function))
+		value = orm_option_value(argument, orm_stamp_roles[role].name);
+		if (value && (orm_stamp_roles[role].functions & function))
 			return read_column(declaration, role, value);
 	}
 
-	value = value_of(argument, IGNORE);
+	value = orm_option_value(argument, ORM_IGNORE);
 	if (value)
 	{
 		declaration->ignore = list_concat(declaration->ignore, split_names(value));
-		return is_list_of_names(value) ? ARGUMENT_FINE : ARGUMENT_BAD_VALUE;
+		return is_list_of_names(value) ? ORM_ARGUMENT_FINE : ORM_ARGUMENT_BAD_VALUE;
 	}
 
-	for (int i = 0; i < lengthof(options); i++)
+	for (int i = 0; i < lengthof(orm_stamp_options); i++)
 	{
-		value = value_of(argument, options[i].name);
-		if (value == NULL || !(options[i].functions & function))
+		value = orm_option_value(argument, orm_stamp_options[i].name);
+		if (value == NULL || !(orm_stamp_options[i].functions & function))
 			continue;
-		*option = &options[i];
+		*option = &orm_stamp_options[i];
 		if (declaration->given & (1 << i))
-			return ARGUMENT_REPEATED;
+			return ORM_ARGUMENT_REPEATED;
 		declaration->given |= 1 << i;
-		for (int j = 0; j < lengthof(options[i].values) && options[i].values[j]; j++)
+		for (int j = 0; j < lengthof(orm_stamp_options[i].values) && orm_stamp_options[i].values[j]; j++)
 		{
-			if (strcmp(value, options[i].values[j]) == 0)
+			if (strcmp(value, orm_stamp_options[i].values[j]) == 0)
 			{
-				*(int *) ((char *) declaration + options[i].field) = j;
-				return ARGUMENT_FINE;
+				*(int *) ((char *) declaration + orm_stamp_options[i].field) = j;
+				return ORM_ARGUMENT_FINE;
 			}
 		}
-		return ARGUMENT_BAD_VALUE;
+		return ORM_ARGUMENT_BAD_VALUE;
 	}
-	return ARGUMENT_UNKNOWN;
+	return ORM_ARGUMENT_UNKNOWN;
 }
 
 /* Read the arguments, leaving out what is not understood. */
@@ -367,11 +338,11 @@ void
 orm_read_stamp_declaration(const Trigger *trigger, OrmStampFunction function,
 						   OrmStampDeclaration *declaration)
 {
-	const StampOption *option;
+	const OrmStampOption *option;
 
 	memset(declaration, 0, sizeof(*declaration));
 	for (int i = 0; i < trigger->tgnargs; i++)
-		(void) read_argument(declaration, function, i, trigger->tgargs[i], &option);
+		(void) orm_read_stamp_argument(declaration, function, i, trigger->tgargs[i], &option);
 }
 
 /* Names of the columns that a trigger cannot do without (char *). */
@@ -415,12 +386,12 @@ orm_stamp_trigger_options(const Trigger *trigger)
 
 	if (!orm_is_stamp_trigger(trigger, &function))
 		return NIL;
-	for (int i = leading_columns(function); i < trigger->tgnargs; i++)
+	for (int i = orm_leading_columns(function); i < trigger->tgnargs; i++)
 	{
 		bool		names_column = false;
 
 		for (int role = 0; role < ORM_STAMP_ROLES; role++)
-			names_column |= value_of(trigger->tgargs[i], roles[role].name) != NULL;
+			names_column |= orm_option_value(trigger->tgargs[i], orm_stamp_roles[role].name) != NULL;
 		if (!names_column)
 			found = lappend(found, trigger->tgargs[i]);
 	}
@@ -444,17 +415,17 @@ orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 
 	if (!orm_is_stamp_trigger(trigger, &function))
 		return NULL;
-	if (argument < leading_columns(function))
+	if (argument < orm_leading_columns(function))
 		return newname && strcmp(text, oldname) == 0 ? pstrdup(newname) : NULL;
 
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
 	{
-		value = value_of(text, roles[role].name);
+		value = orm_option_value(text, orm_stamp_roles[role].name);
 		if (value && newname && strcmp(value, oldname) == 0)
-			return psprintf("%s=%s", roles[role].name, newname);
+			return psprintf("%s=%s", orm_stamp_roles[role].name, newname);
 	}
 
-	value = value_of(text, IGNORE);
+	value = orm_option_value(text, ORM_IGNORE);
 	if (value == NULL)
 		return NULL;
 	names = split_names(value);
@@ -468,343 +439,5 @@ orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 		else
 			names = foreach_delete_current(names, lc);
 	}
-	return found ? psprintf(IGNORE "=%s", join_names(names)) : NULL;
-}
-
-/*
- * The statement that declares a trigger anew, with one option set.  Events
- * and conditions of its own are the user's to add.
- */
-char *
-orm_stamp_declaration(Relation rel, const Trigger *trigger, const char *option)
-{
-	StringInfoData command;
-	OrmStampFunction function;
-
-	if (!orm_is_stamp_trigger(trigger, &function))
-		return "";
-	initStringInfo(&command);
-	appendStringInfo(&command, "CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s(",
-					 quote_identifier(trigger->tgname), orm_relation_name(rel),
-					 function_name(function));
-	for (int i = 0; i < trigger->tgnargs; i++)
-	{
-		if (strncmp(trigger->tgargs[i], option, strcspn(option, "=") + 1) != 0)
-			appendStringInfo(&command, "%s, ", quote_literal_cstr(trigger->tgargs[i]));
-	}
-	appendStringInfo(&command, "%s);", quote_literal_cstr(option));
-	return command.data;
-}
-
-/* A declaration as most tables have it, columns included. */
-static int
-hint_usual_declaration(Relation rel, const Trigger *trigger, OrmStampFunction function)
-{
-	const char *table = orm_relation_name(rel);
-	const char *name = quote_identifier(trigger->tgname);
-	const char *columns;
-	const char *arguments;
-
-	switch (function)
-	{
-		case ORM_FUNCTION_VERSION:
-			columns = "ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1";
-			arguments = "'version_id'";
-			break;
-		case ORM_FUNCTION_TIMESTAMPS:
-			columns = "ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now(), ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now()";
-			arguments = "'created_at', 'updated_at'";
-			break;
-		default:
-			columns = "ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1, ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now()";
-			arguments = "'version=version_id', 'updated=updated_at'";
-			break;
-	}
-	return errhint("DROP TRIGGER IF EXISTS %s ON %s; ALTER TABLE %s %s; CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s(%s);",
-				   name, table, table, columns, name, table,
-				   function_name(function), arguments);
-}
-
-/* The declaration without one argument, or with another one in its place. */
-static int
-hint_declaration(Relation rel, const Trigger *trigger, OrmStampFunction function,
-				 int argument, const char *replacement)
-{
-	StringInfoData arguments;
-	const char *table = orm_relation_name(rel);
-	const char *name = quote_identifier(trigger->tgname);
-
-	initStringInfo(&arguments);
-	for (int i = 0; i < trigger->tgnargs; i++)
-	{
-		const char *text = i == argument ? replacement : trigger->tgargs[i];
-
-		if (text)
-			appendStringInfo(&arguments, "%s%s", arguments.len ? ", " : "",
-							 quote_literal_cstr(text));
-	}
-	if (arguments.len == 0)
-		return hint_usual_declaration(rel, trigger, function);
-	return errhint("DROP TRIGGER IF EXISTS %s ON %s; CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.%s(%s);",
-				   name, table, name, table, function_name(function), arguments.data);
-}
-
-/* Names of all options of a function, for a message. */
-static char *
-option_names(OrmStampFunction function)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int role = 0; role < ORM_STAMP_ROLES; role++)
-	{
-		if (roles[role].functions & function)
-			appendStringInfo(&names, "%s, ", roles[role].name);
-	}
-	for (int i = 0; i < lengthof(options); i++)
-	{
-		if (options[i].functions & function)
-			appendStringInfo(&names, "%s, ", options[i].name);
-	}
-	appendStringInfoString(&names, IGNORE);
-	return names.data;
-}
-
-/* Values of an option, for a message. */
-static char *
-option_values(const StampOption *option)
-{
-	StringInfoData values;
-
-	initStringInfo(&values);
-	for (int i = 0; i < lengthof(option->values) && option->values[i]; i++)
-		appendStringInfo(&values, "%s%s", i > 0 ? ", " : "", option->values[i]);
-	return values.data;
-}
-
-/* Complain of an argument.  Error: 22023. */
-static void
-report_argument(Relation rel, const Trigger *trigger, OrmStampFunction function,
-				int number, ArgumentFault fault, const StampOption *option)
-{
-	const char *argument = trigger->tgargs[number];
-
-	if (fault == ARGUMENT_UNKNOWN)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unrecognized argument of function orm_ext.%s: \"%s\"",
-						function_name(function), argument),
-				 errdetail("Its options are written as name=value; there are: %s.",
-						   option_names(function)),
-				 hint_declaration(rel, trigger, function, number, NULL)));
-	if (fault == ARGUMENT_REPEATED)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" of function orm_ext.%s repeats another one",
-						argument, function_name(function)),
-				 errdetail("A trigger keeps one column of a kind, and each option has one value."),
-				 hint_declaration(rel, trigger, function, number, NULL)));
-	if (option)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\" of function orm_ext.%s: \"%s\"",
-						option->name, function_name(function),
-						value_of(argument, option->name)),
-				 errdetail("Its values are: %s.", option_values(option)),
-				 hint_declaration(rel, trigger, function, number,
-								  psprintf("%s=%s", option->name, option->values[0]))));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid list of columns in argument \"%s\" of function orm_ext.%s",
-					argument, function_name(function)),
-			 errdetail("Names are separated by commas; one with a comma or a quote in it is put in double quotes."),
-			 hint_declaration(rel, trigger, function, number, NULL)));
-}
-
-/*
- * Complain of a trigger on the wrong kind of relation or for the wrong event.
- *
- * Errors: 42809, 39P01.
- */
-static void
-check_event(Relation rel, const Trigger *trigger, OrmStampFunction function)
-{
-	int			events = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE;
-
-	if (rel->rd_rel->relkind == RELKIND_VIEW)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("rows of \"%s\" cannot be stamped", RelationGetRelationName(rel)),
-				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
-				 errhint("Create the trigger on the table that holds the rows; DROP TRIGGER IF EXISTS %s ON %s;",
-						 quote_identifier(trigger->tgname), orm_relation_name(rel))));
-
-	if (TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype) &&
-		(trigger->tgtype & events) != 0)
-	{
-		if (function != ORM_FUNCTION_TIMESTAMPS)
-			events |= TRIGGER_TYPE_DELETE;
-		if ((trigger->tgtype & TRIGGER_TYPE_EVENT_MASK & ~events) == 0)
-			return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("trigger \"%s\" of table \"%s\" must be fired BEFORE INSERT OR UPDATE, FOR EACH ROW",
-					trigger->tgname, RelationGetRelationName(rel)),
-			 errdetail("It changes the row that is about to be stored."),
-			 hint_declaration(rel, trigger, function, -1, NULL)));
-}
-
-/* Complain of the number of arguments.  Error: 22023. */
-static void
-check_number(Relation rel, const Trigger *trigger, OrmStampFunction function,
-			 const OrmStampDeclaration *declaration)
-{
-	bool		enough = trigger->tgnargs >= leading_columns(function);
-	bool		any = false;
-
-	for (int role = 0; role < ORM_STAMP_ROLES; role++)
-		any |= declaration->columns[role] != NULL;
-	if (enough && any)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("function orm_ext.%s must be given the column%s to keep",
-					function_name(function),
-					function == ORM_FUNCTION_VERSION ? "" : "s"),
-			 errdetail("Trigger \"%s\" of table \"%s\" gives it %s.",
-					   trigger->tgname, RelationGetRelationName(rel),
-					   enough ? "none" : "too few arguments"),
-			 hint_usual_declaration(rel, trigger, function)));
-}
-
-/* Find a column that is named.  Error: 42703. */
-static AttrNumber
-check_column_exists(Relation rel, const Trigger *trigger, const char *name,
-					const char *definition)
-{
-	AttrNumber	attno = orm_find_column(RelationGetDescr(rel), name);
-
-	if (attno == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(rel)),
-				 errdetail("Trigger \"%s\" names it in its arguments.",
-						   trigger->tgname),
-				 errhint("ALTER TABLE %s ADD COLUMN %s %s;",
-						 orm_relation_name(rel), quote_identifier(name), definition),
-				 errtable(rel)));
-	return attno;
-}
-
-/* Resolve a column for a role.  Errors: 42703, 42804, 428C9. */
-static void
-resolve_column(Relation rel, const Trigger *trigger, OrmStampRole role,
-			   const char *name, OrmStampColumn *column)
-{
-	const StampRole *wanted = &roles[role];
-	Form_pg_attribute att;
-
-	column->attno = check_column_exists(rel, trigger, name, wanted->definition);
-	att = TupleDescAttr(RelationGetDescr(rel), column->attno - 1);
-	column->typmod = att->atttypmod;
-	column->type = getBaseTypeAndTypmod(att->atttypid, &column->typmod);
-	column->domain = column->type != att->atttypid ? att->atttypid : InvalidOid;
-
-	if (!wanted->accepts(column->type))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table \"%s\" cannot be kept as \"%s\"",
-						name, RelationGetRelationName(rel), wanted->name),
-				 errdetail("It is of type %s; such a column is of type %s.",
-						   format_type_be(att->atttypid), wanted->types),
-				 errhint("Name a column of such a type, as ALTER TABLE %s ADD COLUMN new_%s %s; makes one.",
-						 orm_relation_name(rel), wanted->name, wanted->definition),
-				 errtablecol(rel, column->attno)));
-	if (att->attgenerated)
-		ereport(ERROR,
-				(errcode(ERRCODE_GENERATED_ALWAYS),
-				 errmsg("column \"%s\" of table \"%s\" cannot be kept as \"%s\"",
-						name, RelationGetRelationName(rel), wanted->name),
-				 errdetail("It is a generated column."),
-				 errhint("Name an ordinary column, as ALTER TABLE %s ADD COLUMN new_%s %s; makes one.",
-						 orm_relation_name(rel), wanted->name, wanted->definition),
-				 errtablecol(rel, column->attno)));
-}
-
-/* A column is kept for one purpose.  Error: 42710. */
-static void
-check_columns_differ(Relation rel, const Trigger *trigger, OrmStampFunction function,
-					 const OrmStampDeclaration *declaration)
-{
-	for (int i = 0; i < ORM_STAMP_ROLES; i++)
-	{
-		for (int j = 0; j < i; j++)
-		{
-			if (declaration->columns[i] && declaration->columns[j] &&
-				strcmp(declaration->columns[i], declaration->columns[j]) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_DUPLICATE_OBJECT),
-						 errmsg("column \"%s\" of table \"%s\" cannot be kept as \"%s\" and as \"%s\"",
-								declaration->columns[i], RelationGetRelationName(rel),
-								roles[j].name, roles[i].name),
-						 errdetail("Trigger \"%s\" names it twice.", trigger->tgname),
-						 errhint("DROP TRIGGER IF EXISTS %s ON %s; and name another column.",
-								 quote_identifier(trigger->tgname),
-								 orm_relation_name(rel)),
-						 errtable(rel)));
-		}
-	}
-}
-
-/*
- * Check the declaration of a stamp trigger, and find its columns.
- *
- * Errors: 39P01 (kind of trigger), 22023 (arguments), 42703 (no such column),
- * 42804 (type), 428C9 (generated column), 42710 (a column named twice).
- */
-void
-orm_resolve_stamp_trigger(Relation rel, const Trigger *trigger,
-						  OrmStampDeclaration *declaration,
-						  OrmStampColumn *columns)
-{
-	OrmStampFunction function;
-	ListCell   *lc;
-
-	if (!orm_is_stamp_trigger(trigger, &function))
-		elog(ERROR, "trigger \"%s\" does not call a function of orm_ext", trigger->tgname);
-
-	check_event(rel, trigger, function);
-	memset(declaration, 0, sizeof(*declaration));
-	for (int i = 0; i < trigger->tgnargs; i++)
-	{
-		const StampOption *option;
-		ArgumentFault fault = read_argument(declaration, function, i,
-											trigger->tgargs[i], &option);
-
-		if (fault != ARGUMENT_FINE)
-			report_argument(rel, trigger, function, i, fault, option);
-	}
-	check_number(rel, trigger, function, declaration);
-	check_columns_differ(rel, trigger, function, declaration);
-
-	for (int role = 0; role < ORM_STAMP_ROLES; role++)
-	{
-		memset(&columns[role], 0, sizeof(columns[role]));
-		if (declaration->columns[role])
-			resolve_column(rel, trigger, role, declaration->columns[role], &columns[role]);
-	}
-	foreach(lc, declaration->ignore)
-		check_column_exists(rel, trigger, lfirst(lc), "text");
-}
-
-/* The same where only the errors matter. */
-void
-orm_check_stamp_trigger(Relation rel, const Trigger *trigger)
-{
-	OrmStampDeclaration declaration;
-	OrmStampColumn columns[ORM_STAMP_ROLES];
-
-	orm_resolve_stamp_trigger(rel, trigger, &declaration, columns);
+	return found ? psprintf(ORM_IGNORE "=%s", join_names(names)) : NULL;
 }
