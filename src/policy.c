@@ -12,7 +12,8 @@
  * Invariants:
  *	- A callback only marks entries; it reads no catalog.
  *	- An entry is filled in a local struct, copied in, and set valid last, so
- *	  that an error or an invalidation half-way leaves it invalid.
+ *	  that an error half-way leaves it invalid.  An invalidation half-way, of
+ *	  which there is no second one, has the catalogs read again.
  *	- Entries are kept for relations without a policy too: those are the ones
  *	  that must cost nothing.
  *	- No pointer into the cache leaves this file.
@@ -62,16 +63,20 @@ static HTAB *policies = NULL;
 /* Counts the invalidations of relations that the cache knows. */
 static uint64 generation = 1;
 
+/* How often a callback was called: tells of invalidations while reading. */
+static uint64 invalidations = 0;
+
 /* Mark the entry of one relation, or all of them. */
 static void
 invalidate_relation(Datum arg, Oid relid)
 {
 	OrmPolicy  *policy;
 
+	invalidations++;
 	if (OidIsValid(relid))
 	{
 		policy = hash_search(policies, &relid, HASH_FIND, NULL);
-		if (policy == NULL || !policy->valid)
+		if (policy == NULL)
 			return;
 		policy->valid = false;
 		generation++;
@@ -389,18 +394,24 @@ read_policy(Oid relid, OrmPolicy *policy)
 	RelationClose(rel);
 }
 
-/* Raise the error that the declaration of soft delete on a relation deserves. */
-static void
-complain_of_policy(Oid relid)
+/*
+ * Raise the error that the declaration of soft delete on a relation deserves.
+ * Relations are also looked at without a lock, so it may have been mended in
+ * the meantime, which fills in the marker, or be gone, which gives false.
+ */
+static bool
+complain_of_policy(Oid relid, OrmMarker *marker)
 {
 	Relation	rel = RelationIdGetRelation(relid);
-	OrmMarker	marker;
+	const Trigger *trigger;
 
-	if (RelationIsValid(rel))
-	{
-		orm_check_soft_delete_trigger(rel, find_soft_delete_trigger(rel), &marker);
-		RelationClose(rel);
-	}
+	if (!RelationIsValid(rel))
+		return false;
+	trigger = find_soft_delete_trigger(rel);
+	if (trigger)
+		orm_check_soft_delete_trigger(rel, trigger, marker);
+	RelationClose(rel);
+	return trigger != NULL;
 }
 
 /*
@@ -412,14 +423,27 @@ lookup_policy(Oid relid)
 {
 	OrmPolicy  *policy = hash_search(policies, &relid, HASH_FIND, NULL);
 	OrmPolicy	fresh;
+	uint64		before;
+	int			tries = 0;
 
 	if (likely(policy != NULL && policy->valid))
 		return policy;
 
-	read_policy(relid, &fresh);
+	/*
+	 * Another session may change the triggers while we read them: the locks
+	 * of a SELECT let it.  We read twice at most, since with
+	 * debug_discard_caches every reading is disturbed; such an answer is not
+	 * kept.
+	 */
+	do
+	{
+		before = invalidations;
+		read_policy(relid, &fresh);
+	} while (before != invalidations && ++tries < 2);
+
 	policy = hash_search(policies, &relid, HASH_ENTER, NULL);
 	*policy = fresh;
-	policy->valid = true;
+	policy->valid = before == invalidations;
 	return policy;
 }
 
@@ -461,7 +485,7 @@ orm_soft_delete_marker(Oid relid, OrmMarker *marker)
 	if (likely(!policy->soft_delete) || !orm_trigger_fires(policy->enabled))
 		return false;
 	if (unlikely(!policy->sound))
-		complain_of_policy(relid);
+		return complain_of_policy(relid, marker);
 	*marker = policy->marker;
 	return true;
 }
@@ -475,7 +499,7 @@ orm_soft_delete_declared(Oid relid, OrmMarker *marker)
 	if (!policy->soft_delete)
 		return false;
 	if (!policy->sound)
-		complain_of_policy(relid);
+		return complain_of_policy(relid, marker);
 	*marker = policy->marker;
 	return true;
 }

@@ -6,8 +6,8 @@
  * A trigger is told the row and the columns that the statement assigns.  Of a
  * MERGE, that is the columns of all its actions together, and a DELETE under
  * soft delete is an UPDATE to it.  So the memory context of the executor's
- * state, which the trigger's slots live in, is labelled when such a statement
- * begins.  It costs other statements nothing, and ends with the statement.
+ * state, which the trigger's slots live in, is labelled when a statement begins
+ * that changes rows.  It costs next to nothing, and ends with the statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,9 +25,9 @@
 #define KIND_MERGE			1
 #define KIND_SOFT_DELETE	2
 
-/* Labels, by what a statement contains. */
+/* Labels, by what a statement contains; one without began before we were loaded. */
 static const char *const labels[] = {
-	NULL,
+	"ordinary",
 	"MERGE",
 	"soft DELETE",
 	"MERGE and soft DELETE"
@@ -65,25 +65,21 @@ orm_label_statement(QueryDesc *query_desc, bool (*is_soft_delete) (const ModifyT
 		foreach(lc, stmt->subplans)
 			kinds |= kind_of_plan(lfirst(lc), is_soft_delete);
 	}
-	if (kinds != 0)
-		MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[kinds]);
+	MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[kinds]);
 }
 
-/* Does the statement that fires a trigger contain this? */
-static bool
-statement_contains(const TriggerData *trigdata, int kind)
+/* What the statement that fires a trigger contains, -1 if it has no label. */
+static int
+statement_kinds(const TriggerData *trigdata)
 {
-	const char *label;
+	const char *label = trigdata->tg_trigslot->tts_mcxt->ident;
 
-	if (trigdata->tg_trigslot == NULL)
-		return false;
-	label = trigdata->tg_trigslot->tts_mcxt->ident;
-	for (int kinds = 1; label != NULL && kinds < lengthof(labels); kinds++)
+	for (int kinds = 0; label != NULL && kinds < lengthof(labels); kinds++)
 	{
 		if (label == labels[kinds])
-			return (kinds & kind) != 0;
+			return kinds;
 	}
-	return false;
+	return -1;
 }
 
 /*
@@ -93,12 +89,11 @@ statement_contains(const TriggerData *trigdata, int kind)
 bool
 orm_may_be_merge(const TriggerData *trigdata)
 {
+	int			kinds = statement_kinds(trigdata);
 	CmdType		command;
 
-	if (statement_contains(trigdata, KIND_MERGE))
-		return true;
-	if (!orm_planned_without_us())
-		return false;
+	if (kinds >= 0)
+		return (kinds & KIND_MERGE) != 0;
 	command = orm_command_of_portal(trigdata->tg_relation);
 	return command == CMD_UNKNOWN || command == CMD_MERGE;
 }
@@ -107,5 +102,7 @@ orm_may_be_merge(const TriggerData *trigdata)
 bool
 orm_may_be_soft_delete(const TriggerData *trigdata)
 {
-	return statement_contains(trigdata, KIND_SOFT_DELETE | KIND_MERGE);
+	int			kinds = statement_kinds(trigdata);
+
+	return kinds > 0 && (kinds & (KIND_SOFT_DELETE | KIND_MERGE)) != 0;
 }

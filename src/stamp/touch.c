@@ -40,6 +40,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
+#include "guc.h"
 #include "stamp.h"
 #include "touch.h"
 
@@ -254,6 +255,8 @@ orm_touch_parent(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = rule;
 	}
 
+	if (orm_is_restore())
+		return PointerGetDatum(NULL);	/* parents come out of the dump as well */
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
 		if (is_idle_update(trigdata))

@@ -195,7 +195,7 @@ read_foreign_key(Relation rel, const Trigger *trigger, OrmTouchRule *rule)
 				 errmsg("column \"%s\" of table \"%s\" has no foreign key",
 						trigger->tgargs[0], RelationGetRelationName(rel)),
 				 errdetail("Trigger \"%s\" touches the rows that it refers to.", trigger->tgname),
-				 errhint("DROP TRIGGER %s ON %s; or ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES ...;",
+				 errhint("DROP TRIGGER IF EXISTS %s ON %s; or ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES ...;",
 						 quote_identifier(trigger->tgname), orm_relation_name(rel),
 						 orm_relation_name(rel), quote_identifier(trigger->tgargs[0])),
 				 errtablecol(rel, attno)));
