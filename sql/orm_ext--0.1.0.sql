@@ -240,7 +240,8 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'orm_trigger_policies';
 
 COMMENT ON FUNCTION orm_ext.trigger_policies(oid, bytea) IS
-'What a trigger declares, as orm_ext.managed shows it. Arguments: tgfoid and tgargs of pg_trigger. No errors.';
+'What a trigger declares, as orm_ext.managed shows it. Arguments: tgfoid and tgargs of pg_trigger.
+Errors: 22021 the arguments are no text.';
 
 CREATE VIEW orm_ext.managed AS
 SELECT t.tgrelid::regclass AS "table",

@@ -22,6 +22,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -446,7 +447,9 @@ orm_unmanage(PG_FUNCTION_ARGS)
  * orm_ext.trigger_policies(function oid, arguments bytea)
  * → table (policy text, column name, options text[])
  *
- * What a row of pg_trigger declares.  No errors.
+ * What a row of pg_trigger declares.
+ *
+ * Error: 22021 where the arguments are no text.
  */
 Datum
 orm_trigger_policies(PG_FUNCTION_ARGS)
@@ -458,8 +461,10 @@ orm_trigger_policies(PG_FUNCTION_ARGS)
 
 	/* each ends with a zero byte; leave out what does not */
 	trigger.tgargs = palloc_array(char *, end - argument + 1);
-	while (argument < end && memchr(argument, '\0', end - argument))
+	while (argument < end && memchr(argument, '\0', end - argument) &&
+		   trigger.tgnargs < PG_INT16_MAX)
 	{
+		(void) pg_verifymbstr(argument, strlen(argument), false);
 		trigger.tgargs[trigger.tgnargs++] = pstrdup(argument);
 		argument += strlen(argument) + 1;
 	}

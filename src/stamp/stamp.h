@@ -99,7 +99,8 @@ typedef struct OrmStampValue
 	Oid			user;
 	bool		valid;
 	bool		isnull;
-	Datum		value;
+	int64		time;			/* of a clock, in units of the column */
+	Datum		value;			/* of an actor */
 } OrmStampValue;
 
 /* All that the row pass has to know of a trigger: a cache of plan.c. */

@@ -125,9 +125,9 @@ read_clock(const OrmStampPass *pass)
 	}
 }
 
-/* The clock as a value of a column; worked out anew when it, or the zone, changes. */
-Datum
-orm_clock_value(OrmStampPass *pass, OrmStampRole role)
+/* The clock in units of a column; worked out anew when it, or the zone, changes. */
+static int64
+clock_time(OrmStampPass *pass, OrmStampRole role)
 {
 	const OrmStampColumn *column = &pass->plan->columns[role];
 	OrmStampValue *cached = &pass->plan->cached[role];
@@ -135,13 +135,19 @@ orm_clock_value(OrmStampPass *pass, OrmStampRole role)
 
 	if (!cached->valid || cached->clock != clock || cached->zone != session_timezone)
 	{
-		cached->value = time_datum(column->type,
-								   column_time(column, &pass->plan->options, clock));
+		cached->time = column_time(column, &pass->plan->options, clock);
 		cached->clock = clock;
 		cached->zone = session_timezone;
 		cached->valid = true;
 	}
-	return cached->value;
+	return cached->time;
+}
+
+/* The clock as a value of a column. */
+Datum
+orm_clock_value(OrmStampPass *pass, OrmStampRole role)
+{
+	return time_datum(pass->plan->columns[role].type, clock_time(pass, role));
 }
 
 /* The same, but later than a time that is stored; the end of time stays. */
@@ -149,19 +155,18 @@ Datum
 orm_next_clock_value(OrmStampPass *pass, OrmStampRole role, Datum stored)
 {
 	const OrmStampColumn *column = &pass->plan->columns[role];
-	Datum		clock = orm_clock_value(pass, role);
-	int64		time = datum_time(column->type, clock);
+	int64		time = clock_time(pass, role);
 	int64		before = datum_time(column->type, stored);
 	int64		next;
 
 	if (likely(before < time && time - before >= least_step(column)))
-		return clock;
+		return time_datum(column->type, time);
 	if (pg_add_s64_overflow(before, least_step(column), &next))
 		next = before;
 	if ((column->type == TIMESTAMPTZOID || column->type == TIMESTAMPOID) &&
 		!IS_VALID_TIMESTAMP(next))
 		next = before;
-	return next > time ? time_datum(column->type, next) : clock;
+	return time_datum(column->type, Max(time, next));
 }
 
 /*

@@ -234,7 +234,8 @@ trigger_depth(void)
 static bool
 is_own_row(const OrmStampPass *pass)
 {
-	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(pass->old->t_data));
+	return pass->rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(pass->old->t_data));
 }
 
 /* Is orm_ext.expected_version set, if only to nothing by update_checked()? */
