@@ -593,6 +593,54 @@ follow_drops(Relation rel, const AlterTableStmt *stmt)
 	}
 }
 
+/* Rows came to a table that no trigger saw: have new change_ids exceed theirs. */
+static void
+lift_change_ids(RangeVar *name)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, table_and_children(name))
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+
+		if (!RelationIsValid(rel))
+			continue;
+		foreach(lc2, declarations(rel))
+		{
+			const Declaration *declaration = lfirst(lc2);
+			const char *column = orm_stamp_change_id_column(declaration->trigger);
+
+			if (column)
+				orm_lift_change_ids(lfirst_oid(lc), column);
+		}
+		RelationClose(rel);
+	}
+}
+
+/* Does an ALTER TABLE enable triggers, which may not have seen all rows? */
+static bool
+enables_triggers(const AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		switch (lfirst_node(AlterTableCmd, lc)->subtype)
+		{
+			case AT_EnableTrig:
+			case AT_EnableTrigAll:
+			case AT_EnableTrigUser:
+			case AT_EnableAlwaysTrig:
+			case AT_EnableReplicaTrig:
+				return true;
+			default:
+				break;
+		}
+	}
+	return false;
+}
+
 /* ALTER TABLE ... ATTACH PARTITION: do the declarations agree? */
 static void
 check_attached_partitions(const AlterTableStmt *stmt)
@@ -604,7 +652,12 @@ check_attached_partitions(const AlterTableStmt *stmt)
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
 		if (cmd->subtype == AT_AttachPartition)
-			check_tree_declared_once(castNode(PartitionCmd, cmd->def)->name, "");
+		{
+			RangeVar   *partition = castNode(PartitionCmd, cmd->def)->name;
+
+			check_tree_declared_once(partition, "");
+			lift_change_ids(partition);
+		}
 	}
 }
 
@@ -641,6 +694,8 @@ check_altered_table(const AlterTableStmt *stmt)
 	ListCell   *lc2;
 
 	check_attached_partitions(stmt);
+	if (enables_triggers(stmt))
+		lift_change_ids(stmt->relation);
 	if (stmt->objtype != OBJECT_TABLE || !changes_columns(stmt))
 		return;
 	foreach(lc, table_and_children(stmt->relation))

@@ -53,6 +53,9 @@
  */
 #define MARGIN (INT64CONST(1) << 32)
 
+/* Ids that come from elsewhere are at most this, so that there is room. */
+#define GREATEST_FOREIGN_ID (INT64CONST(1) << 62)
+
 /* OID of the table, InvalidOid if the extension has gone. */
 static Oid
 base_table(void)
@@ -207,6 +210,20 @@ store_base(Oid relid, int64 greatest)
 	table_close(table, NoLock);
 }
 
+/* Complain of an id that would leave no room for others.  Error: 22003. */
+static void
+check_room(int64 id)
+{
+	if (id <= GREATEST_FOREIGN_ID)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("change_id " INT64_FORMAT " is out of range", id),
+			 errdetail("The ids to come have to exceed those that are there; the greatest one to come from elsewhere is " INT64_FORMAT ".",
+					   GREATEST_FOREIGN_ID),
+			 errhint("Let the server give the id: leave the column out, without orm_ext.bypass_stamps.")));
+}
+
 /*
  * Have new ids exceed a value.  Only where that is not so already, other
  * writers are waited for.
@@ -216,6 +233,7 @@ lift_above(int64 greatest)
 {
 	Oid			table = base_table();
 
+	check_room(greatest);
 	if (OidIsValid(table) &&
 		greatest >= current_base(AccessShareLock) + next_transaction())
 		store_base(table, greatest);
@@ -235,6 +253,7 @@ static int64 greatest_foreign_id = -1;
 void
 orm_note_foreign_change_id(int64 id)
 {
+	check_room(id);
 	greatest_foreign_id = Max(greatest_foreign_id, id);
 }
 

@@ -144,7 +144,7 @@ report_argument(Relation rel, const Trigger *trigger, OrmStampFunction function,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unrecognized argument of function orm_ext.%s: \"%s\"",
 						orm_stamp_function_name(function), argument),
-				 errdetail("Its orm_stamp_options are written as name=value; there are: %s.",
+				 errdetail("Its options are written as name=value; there are: %s.",
 						   option_names(function)),
 				 hint_declaration(rel, trigger, function, number, NULL)));
 	if (fault == ORM_ARGUMENT_REPEATED)

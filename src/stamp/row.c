@@ -202,6 +202,13 @@ is_bypassed(Relation rel)
 	return true;
 }
 
+/* Does the owner of the table restore a dump? */
+static bool
+is_restored(Relation rel)
+{
+	return unlikely(orm_is_restore()) && orm_owns_relation(RelationGetRelid(rel));
+}
+
 /*
  * Set the change_id of a new row.  One that comes out of a dump, or that the
  * owner of the table wants to be kept, stays; ids to come must exceed it.
@@ -212,7 +219,7 @@ stamp_new_change_id(OrmStampPass *pass)
 	bool		isnull;
 	Datum		given = orm_stamp_given(pass, ORM_STAMP_CHANGE_ID, &isnull);
 
-	if (!orm_is_restore() && (isnull || !is_bypassed(pass->rel)))
+	if (!is_restored(pass->rel) && (isnull || !is_bypassed(pass->rel)))
 		orm_stamp_change_id(pass);
 	else if (!isnull)
 		orm_note_foreign_change_id(DatumGetInt64(given));
@@ -226,7 +233,7 @@ stamp_new_row(OrmStampPass *pass)
 
 	if (columns[ORM_STAMP_CHANGE_ID].attno != InvalidAttrNumber)
 		stamp_new_change_id(pass);
-	if (orm_is_restore())
+	if (is_restored(pass->rel))
 		return;
 
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
@@ -274,6 +281,20 @@ keep_stored(OrmStampPass *pass, OrmStampRole role)
 				 errhint("Leave the column out, or, as the owner of the table, SET LOCAL orm_ext.bypass_stamps = on;"),
 				 errtablecol(pass->rel, attno)));
 	orm_stamp_set(pass, role, stored, false);
+}
+
+/* Note the change_id that an update under bypass_stamps gives a row, if any. */
+static void
+note_given_change_id(const OrmStampPass *pass)
+{
+	bool		isnull;
+	Datum		given;
+
+	if (pass->plan->columns[ORM_STAMP_CHANGE_ID].attno == InvalidAttrNumber)
+		return;
+	given = orm_stamp_given(pass, ORM_STAMP_CHANGE_ID, &isnull);
+	if (!isnull && !orm_stamp_same(pass, ORM_STAMP_CHANGE_ID))
+		orm_note_foreign_change_id(DatumGetInt64(given));
 }
 
 /* Stamp a row that is being updated. */
@@ -324,7 +345,10 @@ orm_stamp_row(OrmStampPlan *plan, TriggerData *trigdata)
 		pass.old_slot = trigdata->tg_trigslot;
 		pass.new_slot = trigdata->tg_newslot;
 		if (unlikely(is_bypassed(pass.rel)))
+		{
+			note_given_change_id(&pass);
 			return pass.new;
+		}
 		stamp_changed_row(&pass);
 		return orm_changed_row(&pass);
 	}

@@ -40,6 +40,7 @@
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "stamp.h"
 #include "touch.h"
@@ -255,8 +256,10 @@ orm_touch_parent(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = rule;
 	}
 
-	if (orm_is_restore())
-		return PointerGetDatum(NULL);	/* parents come out of the dump as well */
+	/* in a restore or a backfill, parents are given their times as well */
+	if (unlikely(orm_is_restore() || orm_bypass_stamps) &&
+		orm_owns_relation(RelationGetRelid(trigdata->tg_relation)))
+		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
 		if (is_idle_update(trigdata))
