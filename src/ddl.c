@@ -597,25 +597,21 @@ follow_drops(Relation rel, const AlterTableStmt *stmt)
 static void
 lift_change_ids(RangeVar *name)
 {
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	Relation	rel = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, table_and_children(name))
+	if (!RelationIsValid(rel))
+		return;
+	foreach(lc, declarations(rel))
 	{
-		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+		const Declaration *declaration = lfirst(lc);
+		const char *column = orm_stamp_change_id_column(declaration->trigger);
 
-		if (!RelationIsValid(rel))
-			continue;
-		foreach(lc2, declarations(rel))
-		{
-			const Declaration *declaration = lfirst(lc2);
-			const char *column = orm_stamp_change_id_column(declaration->trigger);
-
-			if (column)
-				orm_lift_change_ids(lfirst_oid(lc), column);
-		}
-		RelationClose(rel);
+		if (column)
+			orm_lift_change_ids(relid, column);
 	}
+	RelationClose(rel);
 }
 
 /* Does an ALTER TABLE enable triggers, which may not have seen all rows? */
