@@ -7,10 +7,12 @@
  * into a mark.  A scenario is played on both, through the same unmodified
  * client, and must give the same answer through the same statements, and leave
  * the same rows for the application to see.  What the managed database still
- * holds underneath is then looked up and counted.
+ * holds underneath is then looked up and counted.  Versions and times are held
+ * together alike: those that the client counts, and those that triggers keep.
  */
 
 const assert = require('node:assert/strict')
+const { execFileSync } = require('node:child_process')
 const { after, before, describe, it } = require('node:test')
 const pg = require('pg')
 
@@ -69,6 +71,12 @@ class Side {
     return (await this.observer.query(...args)).rows
   }
 
+  /** What somebody writes in between, who knows of no ORM. */
+  psql (statement) {
+    return execFileSync('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', statement,
+      this.connection.database], { encoding: 'utf8' }).trim()
+  }
+
   /** Makes the tables, as the client would; the managed ones are declared. */
   async create () {
     await this.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
@@ -78,6 +86,11 @@ class Side {
       await this.query(
         'SELECT orm_ext.enable_soft_delete($1::regclass, $2::name, $3::regtype)',
         [table, marker, type])
+    }
+    for (const [table, call] of Object.entries(this.suite.triggers || {})) {
+      await this.query(
+        `CREATE TRIGGER zz_stamp BEFORE INSERT OR UPDATE ON "${table}"
+           FOR EACH ROW EXECUTE FUNCTION orm_ext.${call}`)
     }
   }
 
@@ -159,6 +172,7 @@ class Side {
  *
  *   name    of the client, and of its databases: <name>_plain, <name>_managed
  *   tables  { table: [marker, type] } of what the managed database manages
+ *   triggers  { table: "version('v')" } what else it declares, in schema orm_ext
  *   open    (connection, log) => client, with createTables() and close()
  *   seed    (client) => fills the empty tables, and deletes some rows again
  *   define  ({ twin, managedOnly, ownTwin }) => declares the scenarios

@@ -26,7 +26,8 @@ def main():
         database.dispose()
 
     failed = len(result.failures) + len(result.errors)
-    print('%d passed, %d failed' % (result.testsRun - failed, failed))
+    passed = result.testsRun - len(result.skipped) - failed
+    print('%d passed, %d failed' % (passed, failed))
     return 1 if failed else 0
 
 
