@@ -540,10 +540,7 @@ drop_declaration(Relation rel, const Declaration *declaration, const char *table
 	performDeletion(&address, DROP_RESTRICT, 0);
 }
 
-/*
- * A column was dropped from a table: what of the declarations that name it?
- * Another column may have got the name in the same statement.
- */
+/* A column was dropped from a table: what of the declarations that name it? */
 static void
 follow_drop(Relation rel, const AlterTableCmd *drop)
 {
@@ -578,7 +575,27 @@ follow_drop(Relation rel, const AlterTableCmd *drop)
 	CommandCounterIncrement();
 }
 
-/* Look at the columns that an ALTER TABLE drops. */
+/* Does an ALTER TABLE add a column of this name? */
+static bool
+adds_column(const AlterTableStmt *stmt, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+
+		if (cmd->subtype == AT_AddColumn &&
+			strcmp(castNode(ColumnDef, cmd->def)->colname, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Look at the columns that an ALTER TABLE drops.  A child may keep its own; and
+ * another column may get the name in the same statement.
+ */
 static void
 follow_drops(Relation rel, const AlterTableStmt *stmt)
 {
@@ -588,7 +605,9 @@ follow_drops(Relation rel, const AlterTableStmt *stmt)
 	{
 		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
 
-		if (cmd->subtype == AT_DropColumn)
+		if (cmd->subtype == AT_DropColumn &&
+			(orm_find_column(RelationGetDescr(rel), cmd->name) == InvalidAttrNumber ||
+			 adds_column(stmt, cmd->name)))
 			follow_drop(rel, cmd);
 	}
 }

@@ -151,6 +151,10 @@ check_own_table(Oid relid)
 {
 	char		relkind = get_rel_relkind(relid);
 
+	if (relkind == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	if (!orm_owns_relation(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind),
 					   get_rel_name(relid));
@@ -279,6 +283,29 @@ plan_management(Oid relid)
 	return management;
 }
 
+/* What the stamp trigger of a table declares, without what others declared before. */
+static List *
+stamp_policies(Oid relid, List *before)
+{
+	Management	now = {0};
+	Management	then = {.existing = before};
+	Relation	rel = table_open(relid, NoLock);
+	List	   *policies = NIL;
+	ListCell   *lc;
+
+	read_triggers(rel, &now);
+	table_close(rel, NoLock);
+	foreach(lc, now.existing)
+	{
+		Policy	   *policy = lfirst(lc);
+
+		if (strcmp(policy->trigger, STAMP_TRIGGER) == 0 &&
+			existing_column(&then, policy->policy) == NULL)
+			policies = lappend(policies, policy);
+	}
+	return policies;
+}
+
 /* Is an argument "key=value" overruled by one of these options? */
 static bool
 is_overruled(const char *argument, List *options)
@@ -299,9 +326,8 @@ is_overruled(const char *argument, List *options)
  * has other options.
  */
 static List *
-create_stamp_trigger(const Management *management, List *options)
+create_stamp_trigger(Oid relid, const Management *management, List *options)
 {
-	List	   *policies = NIL;
 	List	   *arguments = NIL;
 	ListCell   *lc;
 	StringInfoData command;
@@ -310,12 +336,10 @@ create_stamp_trigger(const Management *management, List *options)
 	{
 		const char *column = management->columns[role];
 
-		if (column == NULL)
-			continue;
-		arguments = lappend(arguments, psprintf("%s=%s", orm_stamp_role_name(role), column));
-		policies = add_policy(policies, orm_stamp_role_name(role), column, STAMP_TRIGGER, NIL);
+		if (column)
+			arguments = lappend(arguments, psprintf("%s=%s", orm_stamp_role_name(role), column));
 	}
-	if (policies == NIL && (options == NIL || !management->replace))
+	if (arguments == NIL && (options == NIL || !management->replace))
 		return NIL;
 
 	foreach(lc, management->arguments)
@@ -335,14 +359,7 @@ create_stamp_trigger(const Management *management, List *options)
 	run(command.data);
 
 	/* new options are for the columns that were kept already as well */
-	foreach(lc, options ? management->existing : NIL)
-	{
-		const Policy *existing = lfirst(lc);
-
-		if (strcmp(existing->trigger, STAMP_TRIGGER) == 0)
-			policies = lappend(policies, unconstify(Policy *, existing));
-	}
-	return policies;
+	return stamp_policies(relid, options ? NIL : management->existing);
 }
 
 /* Attach to one table what fits; return what was attached. */
@@ -350,7 +367,7 @@ static List *
 manage_table(Oid relid, List *options)
 {
 	Management	management = plan_management(relid);
-	List	   *policies = create_stamp_trigger(&management, options);
+	List	   *policies = create_stamp_trigger(relid, &management, options);
 
 	if (management.marker)
 	{

@@ -301,7 +301,8 @@ orm_read_stamp_argument(OrmStampDeclaration *declaration, OrmStampFunction funct
 	{
 		value = orm_option_value(argument, orm_stamp_roles[role].name);
 		if (value && (orm_stamp_roles[role].functions & function))
-			return read_column(declaration, role, value);
+			return *value == '\0' ? ORM_ARGUMENT_BAD_VALUE :
+				read_column(declaration, role, value);
 	}
 
 	value = orm_option_value(argument, ORM_IGNORE);

@@ -165,9 +165,9 @@ report_argument(Relation rel, const Trigger *trigger, OrmStampFunction function,
 								  psprintf("%s=%s", option->name, option->values[0]))));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid list of columns in argument \"%s\" of function orm_ext.%s",
+			 errmsg("argument \"%s\" of function orm_ext.%s does not name columns",
 					argument, orm_stamp_function_name(function)),
-			 errdetail("Names are separated by commas; one with a comma or a quote in it is put in double quotes."),
+			 errdetail("A name follows the equals sign; in a list, names are separated by commas, and one with a comma or a quote in it is put in double quotes."),
 			 hint_declaration(rel, trigger, function, number, NULL)));
 }
 
