@@ -94,6 +94,7 @@ static Datum
 actor_value(OrmStampPass *pass, OrmStampRole role, bool *isnull)
 {
 	const OrmStampColumn *column = &pass->plan->columns[role];
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(pass->rel), column->attno - 1);
 	OrmStampValue *cached = &pass->plan->cached[role];
 	TimestampTz transaction = GetCurrentTransactionStartTimestamp();
 	MemoryContext oldcontext;
@@ -105,18 +106,17 @@ actor_value(OrmStampPass *pass, OrmStampRole role, bool *isnull)
 	{
 		*isnull = cached->isnull;
 		return *isnull ? (Datum) 0 :
-			datumCopy(cached->value, get_typbyval(column->type), get_typlen(column->type));
+			datumCopy(cached->value, att->attbyval, att->attlen);
 	}
 
 	value = actor_datum(pass, column, isnull);
-	if (cached->valid && !cached->isnull && !get_typbyval(column->type))
+	if (cached->valid && !cached->isnull && !att->attbyval)
 		pfree(DatumGetPointer(cached->value));
 	cached->valid = false;
 	if (!*isnull)
 	{
 		oldcontext = MemoryContextSwitchTo(pass->plan->context);
-		cached->value = datumCopy(value, get_typbyval(column->type),
-								  get_typlen(column->type));
+		cached->value = datumCopy(value, att->attbyval, att->attlen);
 		MemoryContextSwitchTo(oldcontext);
 	}
 	cached->isnull = *isnull;
