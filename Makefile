@@ -12,14 +12,17 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" orm_ext
 MODULE_big = orm_ext
 OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 DATA       = $(sort $(wildcard sql/orm_ext--*.sql))
-PGFILEDESC = "orm_ext - soft delete and other ORM patterns inside the server"
+PGFILEDESC = "orm_ext - soft delete, versions and timestamps inside the server"
 
 # Tests, in the order in which they run; setup makes what the others stand on.
 REGRESS        = setup status declaration follow marker_types \
 	reading views cursors parallel matviews \
 	deleting triggers final_delete stamp merge merge17 returning18 \
 	mention deleted_rows partitions partition_key inheritance foreign_keys \
-	privileges row_security unique_keys upsert
+	privileges row_security unique_keys upsert \
+	version timestamps actors stale stamp_declaration stamp_paths stamp_columns \
+	stamp_ddl stamp18 expected_version update_checked version_guard touch_parent \
+	change_id bypass_stamps manage
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.

@@ -1,5 +1,6 @@
 """Figures and the table of them."""
 
+import statistics
 from typing import NamedTuple, Optional
 
 
@@ -32,6 +33,12 @@ def timed(name, against, ours, theirs, at_most=None):
     """A figure in milliseconds: of many pairs of neighbours in time, the one whose ratio is the median."""
     pairs = sorted(zip(ours, theirs), key=lambda pair: pair[0] / pair[1])
     return measured(name, against, 'ms', *pairs[len(pairs) // 2], at_most)
+
+
+def added(name, against, ours, theirs, without, at_most=None):
+    """A figure in milliseconds on top of those of a neighbour in time; medians of the differences."""
+    ours, theirs = (statistics.median(time - base for time, base in zip(times, without)) for times in (ours, theirs))
+    return measured(name, against, 'ms', ours, theirs, at_most)
 
 
 def counted(name, against, ours, theirs, at_most=None):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -13,7 +14,7 @@ from .counts import Counter
 ENVIRONMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'env')
 
 # Nothing in the background, no compilation of expressions whose time varies; locks for partitions.
-SETTINGS = ['autovacuum=off', 'jit=off', 'shared_buffers=512MB', 'max_wal_size=8GB', 'checkpoint_timeout=1h',
+SETTINGS = ['autovacuum=off', 'jit=off', 'shared_buffers=1GB', 'max_wal_size=8GB', 'checkpoint_timeout=1h',
             'max_locks_per_transaction=1024']
 
 
@@ -60,6 +61,25 @@ class Server:
         connection = self.connect(name)
         connection.cursor().execute('CREATE EXTENSION orm_ext')
         connection.close()
+
+    def compile(self, name):
+        """Builds a C file of the benchmarks into a library that the server can load; its path, without extension."""
+        library = os.path.join(self.directory, name.removesuffix('.c'))
+        if not os.path.exists(library + '.so'):
+            flags = []
+            for option in ('--cppflags', '--cflags', '--cflags_sl'):
+                flags += shlex.split(self._pg_config(option))
+            source = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', name)
+            subprocess.run(['cc', *flags, '-I', self._pg_config('--includedir-server'), '-shared',
+                            '-o', library + '.so', source], check=True)
+        return library
+
+    @staticmethod
+    def _pg_config(option):
+        """What pg_config says."""
+        path = subprocess.run([os.path.join(ENVIRONMENT, 'pg-config')], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout.strip()
+        return subprocess.run([path, option], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     @staticmethod
     def options(library):

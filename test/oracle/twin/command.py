@@ -11,6 +11,9 @@ import time
 
 import psycopg2
 
+from stamps import unit as stamps
+from stamps.faults import self_test
+
 from .compare import connect
 from .report import summary
 from .unit import ITEMS, Options, Result, Unit
@@ -24,6 +27,7 @@ def arguments(description):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--selects', type=int, metavar='N', help='how many SELECT items (2000)')
     parser.add_argument('--transactions', type=int, metavar='N', help='how many transactions (1000)')
+    parser.add_argument('--stamps', type=int, metavar='N', help='how many transactions on stamped tables (1500)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -32,15 +36,17 @@ def arguments(description):
     parser.add_argument('--alone', action='store_true', help='with --repeat: without those before it')
     parser.add_argument('--verbose', action='store_true', help='print each statement with both answers')
     parser.add_argument('--plain', action='store_true', help='without the extension and without deleted rows')
-    parser.add_argument('--self-test', action='store_true', help='prove that a policy that does not work is found')
+    parser.add_argument('--self-test', action='store_true', help='prove that planted faults are found')
     parser.add_argument('--failures', type=int, default=20, metavar='N', help='how many mismatches to print (20)')
     parser.add_argument('--keep', action='store_true', help='leave the server running')
     options = parser.parse_args()
     small = options.self_test
     if options.selects is None:
-        options.selects = 100 if small else 2000
+        options.selects = 100 if small else 1500
     if options.transactions is None:
         options.transactions = 20 if small else 1000
+    if options.stamps is None:
+        options.stamps = 0 if small else 1500
     return options
 
 
@@ -101,9 +107,11 @@ def units(options):
         kind, number, item = options.repeat.split(':')
         return [(kind, int(number), int(item) if options.alone else 0, int(item) + 1)]
     work = []
-    for kind, total in (('select', options.selects), ('transaction', options.transactions)):
-        for number, start in enumerate(range(0, total, ITEMS[kind])):
-            work.append((kind, number, 0, min(ITEMS[kind], total - start)))
+    for kind, total, size in (('select', options.selects, ITEMS['select']),
+                              ('transaction', options.transactions, ITEMS['transaction']),
+                              ('stamps', options.stamps, stamps.ITEMS)):
+        for number, start in enumerate(range(0, total, size)):
+            work.append((kind, number, 0, min(size, total - start)))
     return work
 
 
@@ -111,7 +119,8 @@ def run_job(job, work, settings):
     """One process: runs every unit that it gets, in a database of its own."""
     results = []
     for kind, number, first, last in work:
-        unit = Unit(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
+        make = stamps.Unit if kind == 'stamps' else Unit
+        unit = make(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
         results.append(unit.run(first, last))
     return results
 
@@ -154,11 +163,13 @@ def main(description):
         settings = Options(server.dsn, options.seed, version, options.plain, options.self_test, options.verbose)
         print(f'seed {options.seed}, server {version // 10000}.{version % 10000}, {jobs} jobs', flush=True)
         total = run_all(options, settings, jobs, work)
+        if options.self_test:
+            stamps_passed, stamps_failed = self_test(settings._replace(dsn=f'{settings.dsn} dbname=oracle_1'))
     if not options.repeat:
         print(summary(total))
     passed, failed = total.passed, len(total.failures)
     if options.self_test:
         print(f'self-test: {failed} mismatches found with the policy of one table switched off')
-        passed, failed = (1, 0) if failed else (0, 1)
+        passed, failed = (1 + stamps_passed, stamps_failed) if failed else (stamps_passed, 1 + stamps_failed)
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or not passed else 0
