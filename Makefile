@@ -99,8 +99,8 @@ test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only th
 check-core:   ## PostgreSQL's own suites with the library loaded; ASSERT=1: ours on an assert-enabled build
 	@test/core $(MAJORS)
 
-oracle:       ## N (default 10000) random statements against the twin schema
-	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 ))
+oracle:       ## N (default 10000) random statements against the twin schema, and half as many against the model
+	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 ))
 
 bench:        ## benchmarks side by side
 	@test/env/install build test bench
