@@ -51,8 +51,9 @@ typedef struct DeclarationKind
 	List	   *(*columns) (const Trigger *trigger);
 
 	/*
-	 * One argument after a column of the table was renamed, or dropped (no new
-	 * name) where the trigger can do without it; NULL if that changes nothing.
+	 * One argument after a column of the table was renamed, or dropped (no
+	 * new name) where the trigger can do without it; NULL if that changes
+	 * nothing.
 	 */
 	char	   *(*rename) (const Trigger *trigger, int argument,
 						   const char *oldname, const char *newname);
@@ -246,8 +247,8 @@ report_at_odds(Relation rel, const Declaration *first, const Declaration *second
 			   const char *created)
 {
 	const Trigger *victim = second->trigger->tgisclone ||
-		strcmp(second->trigger->tgname, created) == 0 ?
-		first->trigger : second->trigger;
+	strcmp(second->trigger->tgname, created) == 0 ?
+	first->trigger : second->trigger;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),

@@ -162,6 +162,7 @@ add_to_lookup(CheckedStatement *stmt, const char *column, Jsonb *object, const c
 	{
 		Datum		path = PointerGetDatum(orm_text_array(JB_ROOT_IS_OBJECT(object) ?
 														  list_make1(pstrdup(column)) : NIL));
+
 		LOCAL_FCINFO(fcinfo, 2);
 		Datum		value;
 

@@ -289,7 +289,7 @@ read_column(OrmStampDeclaration *declaration, OrmStampRole role, const char *nam
 /* Read one argument; "option" is set where one of the table is meant. */
 OrmArgumentFault
 orm_read_stamp_argument(OrmStampDeclaration *declaration, OrmStampFunction function,
-			  int number, const char *argument, const OrmStampOption **option)
+						int number, const char *argument, const OrmStampOption **option)
 {
 	const char *value;
 

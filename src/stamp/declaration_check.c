@@ -331,7 +331,7 @@ orm_resolve_stamp_trigger(Relation rel, const Trigger *trigger,
 	{
 		const OrmStampOption *option;
 		OrmArgumentFault fault = orm_read_stamp_argument(declaration, function, i,
-											trigger->tgargs[i], &option);
+														 trigger->tgargs[i], &option);
 
 		if (fault != ORM_ARGUMENT_FINE)
 			report_argument(rel, trigger, function, i, fault, option);

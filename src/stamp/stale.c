@@ -72,7 +72,8 @@ column_text(Relation rel, HeapTuple row, AttrNumber attno)
 /* What identifies a row, to be shown and to be looked for. */
 typedef struct RowKey
 {
-	char	   *description;	/* "(id)=(5)", NULL where there is none to show */
+	char	   *description;	/* "(id)=(5)", NULL where there is none to
+								 * show */
 	char	   *condition;
 } RowKey;
 

@@ -114,7 +114,8 @@ typedef struct OrmStampPlan
 	void	   *domain_checks[ORM_STAMP_ROLES];
 	Bitmapset  *watched;		/* columns whose change counts ... */
 	Bitmapset  *contents;		/* ... and those that count for change_id */
-	bool		others_edit;	/* may others change a row before this trigger? */
+	bool		others_edit;	/* may others change a row before this
+								 * trigger? */
 } OrmStampPlan;
 
 typedef enum OrmAnswer

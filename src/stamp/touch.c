@@ -121,6 +121,7 @@ create_touches(void)
 								HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	touches = created;
 }
+
 /* The transaction's own copy of a target. */
 static const OrmTouchTarget *
 keep_target(const OrmTouchTarget *target)
@@ -240,7 +241,7 @@ Datum
 orm_touch_parent(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	OrmTouchRule  *rule;
+	OrmTouchRule *rule;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,

@@ -20,7 +20,8 @@ typedef struct OrmTouchTarget
 	Oid			parent;
 	int			nkeys;
 	AttrNumber	columns[INDEX_MAX_KEYS];	/* that the foreign key refers to */
-	Oid			types[INDEX_MAX_KEYS];	/* of the columns that refer to them ... */
+	Oid			types[INDEX_MAX_KEYS];	/* of the columns that refer to them
+										 * ... */
 	bool		byval[INDEX_MAX_KEYS];
 	int16		len[INDEX_MAX_KEYS];
 	Oid			collations[INDEX_MAX_KEYS];

@@ -164,7 +164,7 @@ Oid
 orm_touch_parent_of(Relation rel, const Trigger *trigger)
 {
 	AttrNumber	attno = trigger->tgnargs > 0 ?
-		orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]) : InvalidAttrNumber;
+	orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]) : InvalidAttrNumber;
 	const ForeignKeyCacheInfo *fk = find_foreign_key(rel, attno);
 
 	return fk ? fk->confrelid : InvalidOid;
@@ -282,7 +282,7 @@ orm_read_touch_rule(Relation rel, const Trigger *trigger, OrmTouchRule *rule)
 void
 orm_check_touch_trigger(Relation rel, const Trigger *trigger)
 {
-	OrmTouchRule	rule;
+	OrmTouchRule rule;
 
 	if (!row_security && !OidIsValid(orm_touch_parent_of(rel, trigger)))
 		return;

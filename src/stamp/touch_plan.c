@@ -33,7 +33,7 @@
 /* The statements for a target, planned once in a session. */
 typedef struct TouchPlans
 {
-	OrmTouchTarget target;			/* hash key */
+	OrmTouchTarget target;		/* hash key */
 	uint64		generation;		/* of the policies, when they were made */
 	SPIPlanPtr	lock;
 	SPIPlanPtr	touch;
