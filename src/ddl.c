@@ -444,8 +444,9 @@ follow_rename_in_children(Relation parent, const RenameStmt *stmt)
 			if (touches_column(declaration, stmt->subname) &&
 				orm_touch_parent_of(rel, declaration->trigger) == RelationGetRelid(parent))
 			{
-				char	   *replacements[] = {NULL, stmt->newname, NULL};
+				char	  **replacements = palloc0_array(char *, declaration->trigger->tgnargs);
 
+				replacements[1] = stmt->newname;
 				replace_arguments(lfirst_oid(lc), declaration->trigger, replacements);
 			}
 		}

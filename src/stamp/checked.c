@@ -256,13 +256,11 @@ open_table(Oid relid)
 
 /* Complain of an argument that is null.  Error: 22004. */
 static void
-report_null_argument(int argument, Relation rel)
+report_null_argument(const char *argument, Relation rel)
 {
-	static const char *const names[] = {"rel", "key", "version", "changes"};
-
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-			 errmsg("argument \"%s\" must not be null", names[argument]),
+			 errmsg("argument \"%s\" must not be null", argument),
 			 errdetail("A row is changed only if all is said of it."),
 			 rel ? errhint("SELECT * FROM %s;", orm_relation_name(rel)) : 0));
 }
@@ -272,14 +270,15 @@ static void
 begin_statement(CheckedStatement *stmt, FunctionCallInfo fcinfo)
 {
 	if (PG_ARGISNULL(0))
-		report_null_argument(0, NULL);
+		report_null_argument("rel", NULL);
 	memset(stmt, 0, sizeof(*stmt));
 	stmt->rel = open_table(PG_GETARG_OID(0));
-	for (int i = 1; i < PG_NARGS(); i++)
-	{
-		if (PG_ARGISNULL(i))
-			report_null_argument(i, stmt->rel);
-	}
+	if (PG_ARGISNULL(1))
+		report_null_argument("key", stmt->rel);
+	if (PG_ARGISNULL(2))
+		report_null_argument("version", stmt->rel);
+	if (PG_NARGS() > 3 && PG_ARGISNULL(3))
+		report_null_argument("changes", stmt->rel);
 	check_version(stmt->rel);
 	stmt->key = primary_key_columns(stmt->rel);
 	add_key(stmt, fcinfo, 1);

@@ -84,14 +84,14 @@ static bool
 columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
 {
 	TupleDesc	desc = RelationGetDescr(pass->rel);
-	int			attno = -1;
+	int			attno = 0;
 
 	if (!pass->plan->others_edit)
 		return assigned_columns_differ(pass, columns);
 
 	slot_getallattrs(pass->old_slot);
 	slot_getallattrs(pass->new_slot);
-	while ((attno = bms_next_member(columns, attno)) >= 0)
+	while ((attno = bms_next_member(columns, attno)) > 0)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
 
