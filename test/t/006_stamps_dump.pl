@@ -200,7 +200,7 @@ run_client($node, "pg_dump $_->[0]", 'pg_dump', split(' ', $_->[0]), '-f', "$dum
 my $fresh = new_node('fresh', $conf);
 cmp_ok(ask($fresh, 'postgres', 'SELECT pg_current_xact_id()'), '<', 20000, 'the fresh cluster is far behind');
 
-# With an old stamp in each setting that might be taken for one of the restore.
+# Create a database to restore into, with settings that might get into the rows.
 sub empty_database
 {
 	my ($name, $preload, @settings) = @_;

@@ -6,7 +6,7 @@ from . import report
 from .ways import SOURCE, WAYS, alternate
 
 ROWS = 10000
-PASSES = 8              # with new tables and sessions, since some are luckier with their places in memory
+PASSES = 6              # with new tables and sessions, since some are luckier with their places in memory
 ROUNDS = 40
 STATEMENTS = 1000       # in a row on one table, before it is another one's turn; all rounds reach every row
 PGBENCH_ROUNDS = 17

@@ -95,9 +95,11 @@ sub receive
 	{
 		local $SIG{ALRM} = sub { die 'the server does not answer' };
 		alarm 60;
-		$self->{socket}->sysread($data, $length - length $data, length $data)
-		  or die 'the server closed the connection';
+		my $count = $self->{socket}->sysread($data, $length - length $data, length $data);
 		alarm 0;
+
+		# the end of a child process may interrupt it
+		die 'the server closed the connection' if defined $count ? $count == 0 : !$!{EINTR};
 	}
 	return $data;
 }
