@@ -18,19 +18,13 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/sysattr.h"
-#include "access/xact.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "guc.h"
 #include "stamp.h"
-
 
 /* Are two values stored alike? */
 bool

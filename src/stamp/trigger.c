@@ -13,8 +13,6 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "nodes/execnodes.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 
 #include "policy.h"
 #include "stamp.h"
