@@ -38,6 +38,11 @@ PROVE_TESTS = test/t/*.pl
 # The server's own headers do not pass -Wextra without these; clang has no -Wclobbered.
 PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-unknown-warning-option -Wno-clobbered
+# Our functions are called by us alone, so they need not go through the table of symbols.
+ifeq ($(shell uname -s),Linux)
+PG_CFLAGS  += -fno-semantic-interposition
+SHLIB_LINK += -Wl,-Bsymbolic
+endif
 PG_CPPFLAGS = -Isrc -DORM_EXT_VERSION='"$(EXTVERSION)"'
 
 EXTRA_CLEAN = .built-for test/output $(OBJS)

@@ -55,19 +55,20 @@ can_overwrite(const OrmStampPass *pass)
 }
 
 /*
- * Where a column of fixed width stands in a tuple that was taken apart at least
- * up to it: behind the last value before it that the slot has a pointer to.
+ * Where a column of fixed width stands in the data of a tuple that was taken
+ * apart at least up to it: behind the last value before it that the slot has a
+ * pointer to, or that is known to end somewhere.
  */
-static char *
-column_address(TupleTableSlot *slot, HeapTuple tuple, int column)
+static uint32
+column_offset(TupleTableSlot *slot, const char *data, int column,
+			  int known, uint32 known_end)
 {
 	TupleDesc	desc = slot->tts_tupleDescriptor;
-	char	   *data = (char *) tuple->t_data + tuple->t_data->t_hoff;
-	uint32		offset = 0;
+	uint32		offset = known_end;
 	int			i = column;
 
 	Assert(slot->tts_nvalid > column);
-	while (--i >= 0)
+	while (--i > known)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
@@ -84,22 +85,39 @@ column_address(TupleTableSlot *slot, HeapTuple tuple, int column)
 		if (!slot->tts_isnull[i])
 			offset = att_align_nominal(offset, att->attalign) + att->attlen;
 	}
-	return data + att_align_nominal(offset, TupleDescAttr(desc, column)->attalign);
+	return att_align_nominal(offset, TupleDescAttr(desc, column)->attalign);
 }
 
-/* Overwrite a column in the tuple and among the values taken out of it. */
+/*
+ * Overwrite the changed columns, which are in order, in the tuple and among the
+ * values taken out of it.
+ */
 static void
-overwrite(TupleTableSlot *slot, HeapTuple tuple, int column, Datum value)
+overwrite(const OrmStampPass *pass)
 {
-	Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, column);
+	TupleTableSlot *slot = pass->new_slot;
+	char	   *data = (char *) pass->new->t_data + pass->new->t_data->t_hoff;
+	int			known = -1;
+	uint32		known_end = 0;
 
-	if (att->attbyval)
+	for (int i = 0; i < pass->nchanges; i++)
 	{
-		store_att_byval(column_address(slot, tuple, column), value, att->attlen);
+		int			column = pass->columns[i] - 1;
+		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, column);
+		Datum		value = pass->values[i];
+		uint32		offset;
+
+		if (!att->attbyval)
+		{
+			memcpy(DatumGetPointer(slot->tts_values[column]), DatumGetPointer(value), att->attlen);
+			continue;
+		}
+		offset = column_offset(slot, data, column, known, known_end);
+		store_att_byval(data + offset, value, att->attlen);
 		slot->tts_values[column] = value;
+		known = column;
+		known_end = offset + att->attlen;
 	}
-	else
-		memcpy(DatumGetPointer(slot->tts_values[column]), DatumGetPointer(value), att->attlen);
 }
 
 /* The new row with the changes made. */
@@ -112,7 +130,6 @@ orm_changed_row(OrmStampPass *pass)
 		return heap_modify_tuple_by_cols(pass->new, RelationGetDescr(pass->rel),
 										 pass->nchanges, pass->columns,
 										 pass->values, pass->nulls);
-	for (int i = 0; i < pass->nchanges; i++)
-		overwrite(pass->new_slot, pass->new, pass->columns[i] - 1, pass->values[i]);
+	overwrite(pass);
 	return pass->new;
 }

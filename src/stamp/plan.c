@@ -94,6 +94,25 @@ find_watched_columns(Relation rel, const TriggerDesc *triggers, OrmStampPlan *pl
 	bms_free(kept);
 }
 
+/* Do two stamp triggers keep the same column, as a partition's own and a clone may? */
+static bool
+keep_same_column(const Trigger *a, const Trigger *b)
+{
+	List	   *columns = orm_stamp_trigger_columns(b);
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, orm_stamp_trigger_columns(a))
+	{
+		foreach(lc2, columns)
+		{
+			if (strcmp(lfirst(lc), lfirst(lc2)) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /*
  * May a trigger that is fired before this one have changed other columns than
  * those that the statement assigns?  Ours change only what they keep.
@@ -111,7 +130,7 @@ others_edit_before(Relation rel, const TriggerDesc *triggers, const Trigger *tri
 			return false;
 		if (TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW,
 								 TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_UPDATE) &&
-			!orm_is_stamp_trigger(other, &function))
+			(!orm_is_stamp_trigger(other, &function) || keep_same_column(other, trigger)))
 			return true;
 	}
 	return true;				/* not there?  Then nothing is known of it. */

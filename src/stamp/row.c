@@ -114,11 +114,20 @@ orm_stamp_contents_changed(OrmStampPass *pass)
 		columns_differ(pass, pass->plan->contents);
 }
 
-/* A column's value in the old row. */
+/*
+ * A column's value in the old row.  What nobody can have changed is taken from
+ * the new row, which spares taking the old one apart.
+ */
 Datum
 orm_stamp_stored(const OrmStampPass *pass, OrmStampRole role, bool *isnull)
 {
-	return slot_getattr(pass->old_slot, pass->plan->columns[role].attno, isnull);
+	AttrNumber	attno = pass->plan->columns[role].attno;
+	int			member = attno - FirstLowInvalidHeapAttributeNumber;
+	bool		unchanged = TRIGGER_FIRED_BY_UPDATE(pass->trigdata->tg_event) &&
+	!pass->plan->others_edit &&
+	!bms_is_member(member, pass->trigdata->tg_updatedcols);
+
+	return slot_getattr(unchanged ? pass->new_slot : pass->old_slot, attno, isnull);
 }
 
 /* A column's value in the new row, as the statement and other triggers left it. */
@@ -160,6 +169,14 @@ orm_stamp_set(OrmStampPass *pass, OrmStampRole role, Datum value, bool isnull)
 	if (OidIsValid(column->domain))
 		domain_check(value, isnull, column->domain,
 					 &pass->plan->domain_checks[role], pass->plan->context);
+
+	/* in the order of the columns, so that the row is walked once */
+	for (; i > 0 && pass->columns[i - 1] > column->attno; i--)
+	{
+		pass->columns[i] = pass->columns[i - 1];
+		pass->values[i] = pass->values[i - 1];
+		pass->nulls[i] = pass->nulls[i - 1];
+	}
 	pass->columns[i] = column->attno;
 	pass->values[i] = value;
 	pass->nulls[i] = isnull;
