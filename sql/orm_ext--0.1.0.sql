@@ -151,7 +151,7 @@ AS 'MODULE_PATHNAME', 'orm_touch_parent';
 COMMENT ON FUNCTION orm_ext.touch_parent() IS
 'Trigger function, AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW: a change of a row is one of the row that it refers to. Before the transaction commits, each parent is updated once, in the order of the keys, as the owner of the table with the trigger.
 Arguments: a column of the foreign key; the column of the parent to touch, of type timestamptz, timestamp, date or bigint; version=keep|bump (the version of the parent).
-Errors: 39P01, 22023, 42703, 42830, 42804 for the declaration; whatever the update of the parent raises.';
+Errors: 39P01, 22023, 42703, 42830, 42702, 42804, 428C9 for the declaration; whatever the update of the parent raises.';
 
 -- ---------------------------------------------------------------------------
 -- Versions and timestamps: for clients

@@ -235,7 +235,7 @@ PG_FUNCTION_INFO_V1(orm_touch_parent);
  *
  * AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW.
  *
- * Errors: 39P01, 22023, 42703, 42830, 42804 for the declaration.
+ * Errors: those of orm_read_touch_rule().
  */
 Datum
 orm_touch_parent(PG_FUNCTION_ARGS)
@@ -249,6 +249,11 @@ orm_touch_parent(PG_FUNCTION_ARGS)
 				 errmsg("function orm_ext.touch_parent was not called by trigger manager"),
 				 errhint("CREATE TRIGGER orm_touch AFTER INSERT OR UPDATE OR DELETE ON your_table FOR EACH ROW EXECUTE FUNCTION orm_ext.touch_parent('parent_id', 'updated_at');")));
 
+	/* in a restore or a backfill, parents are given their times as well */
+	if (unlikely(orm_is_restore() || orm_bypass_stamps) &&
+		orm_owns_relation(RelationGetRelid(trigdata->tg_relation)))
+		return PointerGetDatum(NULL);
+
 	rule = fcinfo->flinfo->fn_extra;
 	if (rule == NULL)
 	{
@@ -257,10 +262,6 @@ orm_touch_parent(PG_FUNCTION_ARGS)
 		fcinfo->flinfo->fn_extra = rule;
 	}
 
-	/* in a restore or a backfill, parents are given their times as well */
-	if (unlikely(orm_is_restore() || orm_bypass_stamps) &&
-		orm_owns_relation(RelationGetRelid(trigdata->tg_relation)))
-		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
 		if (is_idle_update(trigdata))

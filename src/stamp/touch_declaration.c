@@ -170,7 +170,24 @@ orm_touch_parent_of(Relation rel, const Trigger *trigger)
 	return fk ? fk->confrelid : InvalidOid;
 }
 
-/* Fill in what the foreign key says.  Errors: 42703, 42830. */
+/* Does a column refer to another table as well, by as good a key? */
+static bool
+is_ambiguous(Relation rel, AttrNumber attno, const ForeignKeyCacheInfo *found)
+{
+	ListCell   *lc;
+
+	foreach(lc, copyObject(RelationGetFKeyList(rel)))
+	{
+		const ForeignKeyCacheInfo *fk = lfirst(lc);
+
+		if (fk->confrelid != found->confrelid && refers_by(fk, attno) &&
+			!is_better_key(found, fk))
+			return true;
+	}
+	return false;
+}
+
+/* Fill in what the foreign key says.  Errors: 42703, 42830, 42702. */
 static void
 read_foreign_key(Relation rel, const Trigger *trigger, OrmTouchRule *rule)
 {
@@ -198,6 +215,16 @@ read_foreign_key(Relation rel, const Trigger *trigger, OrmTouchRule *rule)
 				 errhint("DROP TRIGGER IF EXISTS %s ON %s; or ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES ...;",
 						 quote_identifier(trigger->tgname), orm_relation_name(rel),
 						 orm_relation_name(rel), quote_identifier(trigger->tgargs[0])),
+				 errtablecol(rel, attno)));
+
+	if (is_ambiguous(rel, attno, found))
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_COLUMN),
+				 errmsg("column \"%s\" of table \"%s\" refers to several tables",
+						trigger->tgargs[0], RelationGetRelationName(rel)),
+				 errdetail("Trigger \"%s\" touches the rows of one.", trigger->tgname),
+				 errhint("DROP TRIGGER IF EXISTS %s ON %s; and name another column of the foreign key.",
+						 quote_identifier(trigger->tgname), orm_relation_name(rel)),
 				 errtablecol(rel, attno)));
 
 	target->parent = found->confrelid;
@@ -260,7 +287,7 @@ find_touched_column(Relation rel, const Trigger *trigger, OrmTouchTarget *target
 /*
  * Read and check a declaration.
  *
- * Errors: 39P01, 22023, 42703, 42830, 42804, 428C9.
+ * Errors: 39P01, 22023, 42703, 42830, 42702, 42804, 428C9.
  */
 void
 orm_read_touch_rule(Relation rel, const Trigger *trigger, OrmTouchRule *rule)
@@ -277,7 +304,7 @@ orm_read_touch_rule(Relation rel, const Trigger *trigger, OrmTouchRule *rule)
  * Check the declaration of a touch_parent trigger.  A dump creates triggers
  * before foreign keys, with row_security = off, as pg_dump always sets it.
  *
- * Errors: 39P01, 22023, 42703, 42830, 42804, 428C9.
+ * Errors: those of orm_read_touch_rule().
  */
 void
 orm_check_touch_trigger(Relation rel, const Trigger *trigger)

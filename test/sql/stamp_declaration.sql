@@ -155,6 +155,14 @@ SELECT touch_it('''box_id'', ''updated_at''', 'AFTER TRUNCATE', '');
 SELECT touch_it('''box_id'', ''updated_at''');
 SELECT touch_it('''box_id'', ''updated_at'', ''version=bump''', 'AFTER DELETE');
 
+-- a column that refers to two tables
+CREATE TABLE crate (id int PRIMARY KEY, updated_at timestamptz);
+ALTER TABLE toy ADD CONSTRAINT toy_crate FOREIGN KEY (box_id) REFERENCES crate;
+SELECT touch_it('''box_id'', ''updated_at''');
+ALTER TABLE toy DROP CONSTRAINT toy_crate;
+SELECT touch_it('''box_id'', ''updated_at''');
+DROP TABLE crate;
+
 -- none of all these left a trigger behind
 SELECT count(*) FROM pg_trigger WHERE tgrelid IN ('item'::regclass, 'toy'::regclass) AND NOT tgisinternal;
 
