@@ -32,8 +32,8 @@ CREATE TRIGGER stamps BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION fil
 """
 
 WAYS = {
-    'stamp': Way('stamp()', STAMP, library=True),
-    'given': Way('stamp(), defaults', DEFAULTS + STAMP, library=True),
+    'stamp': Way('stamp()', STAMP, preloaded=True),
+    'given': Way('stamp(), defaults', DEFAULTS + STAMP, preloaded=True),
     'defaults': Way('defaults', DEFAULTS),
     'noop': Way('defaults, C trigger that does nothing', DEFAULTS + NOOP),
     'plpgsql': Way('PL/pgSQL trigger', PLPGSQL),
@@ -48,7 +48,7 @@ def run(server):
         way.create(server, cursor, f'new_{name}', ROWS)
     cursor.connection.close()
     with server.counting() as counter:
-        counts = {name: counter.count('inserts', INSERT.format(name), way.library, repetitions=1, warm=1)
+        counts = {name: counter.count('inserts', INSERT.format(name), way.preloaded, repetitions=1, warm=1)
                   for name, way in WAYS.items()}
     return [report.counted(f'INSERT of {ROWS:,} rows', WAYS[way].name, counts['stamp'], counts[way])
             for way in ('defaults', 'noop', 'plpgsql')] + [

@@ -31,7 +31,7 @@ def create(server):
     """A table and a session for each way."""
     sessions = {}
     for name, way in WAYS.items():
-        sessions[name] = server.connect('stamp_row', way.library)
+        sessions[name] = server.connect('stamp_row', way.preloaded)
         cursor = sessions[name].cursor()
         cursor.execute(f'DROP TABLE IF EXISTS row_{name}, row_{name}_history;'
                        f'DROP FUNCTION IF EXISTS keep_row_{name}()')
@@ -70,7 +70,7 @@ def pgbench_times(server):
         with open(path, 'w', encoding='utf-8') as file:
             file.write(f'\\set id random(1, {ROWS})\n'
                        + UPDATE.format(f'row_{way}', WAYS[way].assignments, ':id') + ';\n')
-        return server.pgbench('stamp_row', WAYS[way].library, path, PGBENCH_STATEMENTS)
+        return server.pgbench('stamp_row', WAYS[way].preloaded, path, PGBENCH_STATEMENTS)
 
     return alternate(PGBENCH_ROUNDS, measure, PGBENCH_WAYS)
 
@@ -78,7 +78,7 @@ def pgbench_times(server):
 def count(counter, way):
     """Instructions of a prepared update that is a transaction of its own."""
     update = UPDATE.format(f'row_{way}', WAYS[way].assignments, '$1')
-    return counter.count('stamp_row', 'EXECUTE change ($n)', WAYS[way].library,
+    return counter.count('stamp_row', 'EXECUTE change ($n)', WAYS[way].preloaded,
                          setup=f'PREPARE change (bigint) AS {update}')
 
 

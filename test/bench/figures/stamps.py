@@ -15,7 +15,7 @@ def create(server):
     """A table and a session for each way."""
     sessions = {}
     for name, way in WAYS.items():
-        cursor = server.connect('stamps', way.library).cursor()
+        cursor = server.connect('stamps', way.preloaded).cursor()
         cursor.execute(f'DROP TABLE IF EXISTS all_{name}, all_{name}_history;'
                        f'DROP FUNCTION IF EXISTS keep_all_{name}()')
         way.create(server, cursor, f'all_{name}', ROWS)
@@ -57,7 +57,7 @@ def count(server):
         way.create(server, cursor, f'counted_{name}', COUNTED_ROWS)
     cursor.connection.close()
     with server.counting() as counter:
-        return {name: counter.count('stamps', UPDATE.format(f'counted_{name}', way.assignments), way.library,
+        return {name: counter.count('stamps', UPDATE.format(f'counted_{name}', way.assignments), way.preloaded,
                                     repetitions=1, warm=1) for name, way in WAYS.items()}
 
 

@@ -70,7 +70,7 @@ class Way(NamedTuple):
     triggers: str = ''
     assignments: str = ''       # added to the SET list
     moves: tuple = BOTH         # the columns that change with each UPDATE
-    library: bool = False
+    preloaded: bool = False
 
     def create(self, server, cursor, table, rows, shape=TABLE):
         """Makes a table that is kept in this way."""
@@ -91,11 +91,11 @@ class Way(NamedTuple):
 WAYS = {
     'none': Way('no trigger', moves=()),
     'noop': Way('C trigger that does nothing', NOOP, moves=()),
-    'stamp': Way('stamp()', STAMP, library=True),
+    'stamp': Way('stamp()', STAMP, preloaded=True),
     'moddatetime': Way('moddatetime, one column', MODDATETIME, moves=('updated_at',)),
     'client': Way('assigned by the client', assignments=', version_id = version_id + 1, updated_at = now()'),
     'plpgsql': Way('PL/pgSQL trigger', PLPGSQL),
-    'two': Way('version() and timestamps()', TWO, library=True),
+    'two': Way('version() and timestamps()', TWO, preloaded=True),
     'history': Way('history kept by PL/pgSQL', HISTORY, moves=('updated_at',)),
 }
 

@@ -28,7 +28,7 @@ def shape():
 
 def count(counter, statement):
     """Instructions of each way for the update of a table that has been updated once."""
-    return {way: counter.count('wide', statement.format(f'wide_{way}'), WAYS[way].library, repetitions=1, warm=1)
+    return {way: counter.count('wide', statement.format(f'wide_{way}'), WAYS[way].preloaded, repetitions=1, warm=1)
             for way in ('stamp', *OTHERS)}
 
 
