@@ -23,19 +23,18 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_ddl_command_end';
 
 COMMENT ON FUNCTION orm_ext.ddl_command_end() IS
-'Event trigger function: checks declarations when they are created, has them follow ALTER TABLE, and manages new tables in the schemas that orm_ext.auto_manage lists.
+'Event trigger function: checks declarations when they are created, and has them follow ALTER TABLE.
 Errors: 39P03 called otherwise, 2BP01 a column that a declaration names is dropped without CASCADE, and those of the trigger functions.';
 
 CREATE EVENT TRIGGER orm_ext_ddl_command_end ON ddl_command_end
-WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'CREATE SCHEMA',
-	'CREATE TABLE', 'CREATE TABLE AS', 'CREATE TRIGGER', 'SELECT INTO')
+WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER FOREIGN TABLE', 'CREATE TRIGGER')
 EXECUTE FUNCTION orm_ext.ddl_command_end();
 
 -- declarations follow their tables in every session
 ALTER EVENT TRIGGER orm_ext_ddl_command_end ENABLE ALWAYS;
 
 COMMENT ON EVENT TRIGGER orm_ext_ddl_command_end IS
-'Checks the triggers of orm_ext when they are created, has them follow ALTER TABLE, and manages new tables where orm_ext.auto_manage says so.';
+'Checks the triggers of orm_ext when they are created, and has them follow ALTER TABLE.';
 
 -- ---------------------------------------------------------------------------
 -- Soft delete: for queries
@@ -233,6 +232,36 @@ COMMENT ON FUNCTION orm_ext.unmanage(regclass) IS
 'Takes all policies off a table and its inheritance children, and returns one row for each. Columns and rows stay, so deleted rows become visible, of which a WARNING tells.
 Argument: the table.
 Errors: 42501 not the owner, 42809 not a table.';
+
+CREATE FUNCTION orm_ext.manage_new_tables() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_manage_new_tables';
+
+COMMENT ON FUNCTION orm_ext.manage_new_tables() IS
+'Calls orm_ext.manage() for the tables that the DDL command at hand has created in the schemas that orm_ext.auto_manage lists; partitions, and tables that a dump creates, are left alone.
+Errors: 39P03 called outside an event trigger, and those of orm_ext.manage().';
+
+-- in PL/pgSQL, so that creating a table does not load the library where the setting is not made
+CREATE FUNCTION orm_ext.table_created() RETURNS event_trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('orm_ext.auto_manage', true) <> '' THEN
+		PERFORM orm_ext.manage_new_tables();
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.table_created() IS
+'Event trigger function: manages new tables where orm_ext.auto_manage says so. Errors: those of orm_ext.manage_new_tables().';
+
+CREATE EVENT TRIGGER orm_ext_table_created ON ddl_command_end
+WHEN TAG IN ('CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
+EXECUTE FUNCTION orm_ext.table_created();
+
+COMMENT ON EVENT TRIGGER orm_ext_table_created IS
+'Manages new tables where orm_ext.auto_manage says so.';
 
 CREATE FUNCTION orm_ext.trigger_policies(function oid, arguments bytea)
 RETURNS TABLE (policy text, "column" name, options text[])

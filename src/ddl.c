@@ -36,7 +36,6 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
-#include "manage.h"
 #include "policy.h"
 #include "stamp/stamp.h"
 #include "status.h"
@@ -764,7 +763,6 @@ orm_ddl_command_end(PG_FUNCTION_ARGS)
 			check_altered_table(castNode(AlterTableStmt, stmt));
 			break;
 		default:
-			orm_manage_new_tables();
 			break;
 	}
 	PG_RETURN_NULL();

@@ -32,7 +32,6 @@
 
 #include "compat.h"
 #include "guc.h"
-#include "manage.h"
 #include "policy.h"
 #include "stamp/stamp.h"
 #include "util/names.h"
@@ -530,18 +529,24 @@ new_tables(void)
 	return relids;
 }
 
+PG_FUNCTION_INFO_V1(orm_manage_new_tables);
+
 /*
- * After a command that creates tables: manage those in the schemas that
+ * orm_ext.manage_new_tables() → void
+ *
+ * After a command that creates tables: manages those in the schemas that
  * orm_ext.auto_manage lists.  A dump brings the triggers of its tables along,
  * so with row_security = off, as pg_dump sets it, they are left alone.
+ *
+ * Errors: 39P03 outside an event trigger, and those of manage().
  */
-void
-orm_manage_new_tables(void)
+Datum
+orm_manage_new_tables(PG_FUNCTION_ARGS)
 {
 	ListCell   *lc;
 
-	if (*orm_auto_manage == '\0' || creating_extension || !row_security)
-		return;
+	if (creating_extension || !row_security)
+		PG_RETURN_VOID();
 	foreach(lc, new_tables())
 	{
 		Oid			relid = lfirst_oid(lc);
@@ -550,4 +555,5 @@ orm_manage_new_tables(void)
 			is_auto_managed(get_namespace_name(get_rel_namespace(relid))))
 			(void) manage_table(relid, NIL);
 	}
+	PG_RETURN_VOID();
 }

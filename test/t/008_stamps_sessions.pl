@@ -158,6 +158,14 @@ is(docs('bare'), $unchanged, '... and nothing has happened');
 like(told($node, 'bare', "SET orm_ext.stale_sqlstate = '40001'; UPDATE doc SET n = 1, version = 50 WHERE id = 1", user => 'app'),
 	qr/ERROR:  40001: row \(id\)=\(1\) of table "doc" is stale/, 'stale_sqlstate is there in time');
 
+note 'creating a table does not bring the library in';
+
+is(ask($node, 'bare', q(
+	CREATE TABLE lonely (id int, version int);
+	CREATE TABLE copied AS SELECT 1 AS id;
+	SELECT count(*) FROM pg_settings WHERE name LIKE 'orm\_ext.%';)),
+	0, 'no settings, so no library');
+
 note 'auto_manage without preload';
 
 create_database($node, 'automatic');
