@@ -285,7 +285,7 @@ resolve_column(Relation rel, const Trigger *trigger, OrmStampRole role,
 
 /* A column is kept for one purpose.  Error: 42710. */
 static void
-check_columns_differ(Relation rel, const Trigger *trigger, OrmStampFunction function,
+check_columns_differ(Relation rel, const Trigger *trigger,
 					 const OrmStampDeclaration *declaration)
 {
 	for (int i = 0; i < ORM_STAMP_ROLES; i++)
@@ -337,7 +337,7 @@ orm_resolve_stamp_trigger(Relation rel, const Trigger *trigger,
 			report_argument(rel, trigger, function, i, fault, option);
 	}
 	check_number(rel, trigger, function, declaration);
-	check_columns_differ(rel, trigger, function, declaration);
+	check_columns_differ(rel, trigger, declaration);
 
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
 	{

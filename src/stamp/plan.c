@@ -118,7 +118,7 @@ keep_same_column(const Trigger *a, const Trigger *b)
  * those that the statement assigns?  Ours change only what they keep.
  */
 static bool
-others_edit_before(Relation rel, const TriggerDesc *triggers, const Trigger *trigger)
+others_edit_before(const TriggerDesc *triggers, const Trigger *trigger)
 {
 	OrmStampFunction function;
 
@@ -152,7 +152,7 @@ make_plan(Relation rel, const Trigger *trigger)
 	orm_policy_watch(RelationGetRelid(rel));
 	orm_resolve_stamp_trigger(rel, trigger, &plan->options, plan->columns);
 	find_watched_columns(rel, triggers, plan);
-	plan->others_edit = others_edit_before(rel, triggers, trigger);
+	plan->others_edit = others_edit_before(triggers, trigger);
 	FreeTriggerDesc(triggers);
 	MemoryContextSwitchTo(oldcontext);
 	return plan;

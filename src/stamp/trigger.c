@@ -78,9 +78,6 @@ stamp(FunctionCallInfo fcinfo)
 
 	if (unlikely(plan == NULL || plan->generation != orm_policy_generation()))
 	{
-		if (!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-			!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-			orm_check_stamp_trigger(trigdata->tg_relation, trigdata->tg_trigger);
 		plan = orm_stamp_plan(trigdata->tg_relation, trigdata->tg_trigger);
 		fcinfo->flinfo->fn_extra = plan;
 	}
