@@ -33,6 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
@@ -108,6 +109,7 @@ static const DeclarationKind kinds[] = {
 /* A trigger that is a declaration: a copy, with its kind. */
 typedef struct Declaration
 {
+	Oid			relid;			/* of its table */
 	const DeclarationKind *kind;
 	const Trigger *trigger;
 } Declaration;
@@ -144,6 +146,7 @@ declarations(Relation rel)
 		if (kind == NULL)
 			continue;
 		declaration = palloc_object(Declaration);
+		declaration->relid = RelationGetRelid(rel);
 		declaration->kind = kind;
 		declaration->trigger = &triggers->triggers[i];
 		found = lappend(found, declaration);
@@ -171,28 +174,14 @@ find_declaration(List *declarations, const char *name)
 static bool
 needs_column(const Declaration *declaration, const char *name)
 {
-	ListCell   *lc;
-
-	foreach(lc, declaration->kind->columns(declaration->trigger))
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
+	return orm_contains_name(declaration->kind->columns(declaration->trigger), name);
 }
 
 /* A column that both of two declarations keep, NULL if there is none. */
 static const char *
 common_column(const Declaration *a, const Declaration *b)
 {
-	ListCell   *lc;
-
-	foreach(lc, a->kind->columns(a->trigger))
-	{
-		if (needs_column(b, lfirst(lc)))
-			return lfirst(lc);
-	}
-	return NULL;
+	return orm_common_name(a->kind->columns(a->trigger), b->kind->columns(b->trigger));
 }
 
 /* A table and all that inherit from it; nothing where it is no table. */
@@ -215,7 +204,7 @@ is_soft_delete(const Declaration *declaration)
 static bool
 is_touch(const Declaration *declaration)
 {
-	return strcmp(declaration->kind->symbol, "orm_touch_parent") == 0;
+	return declaration->kind->check == orm_check_touch_trigger;
 }
 
 /*
@@ -297,6 +286,16 @@ check_tree_declared_once(RangeVar *name, const char *created)
 	}
 }
 
+/* Have new change_ids exceed those in the column that a declaration keeps, if any. */
+static void
+lift_change_ids_of(const Declaration *declaration)
+{
+	const char *column = orm_kept_column(declaration->trigger, ORM_STAMP_CHANGE_ID);
+
+	if (column)
+		orm_lift_change_ids(declaration->relid, column);
+}
+
 /*
  * CREATE TRIGGER: check a new declaration.
  *
@@ -319,8 +318,7 @@ check_new_trigger(const CreateTrigStmt *stmt)
 		created->kind->check(rel, created->trigger);
 		if (is_soft_delete(created))
 			orm_warn_unless_preloaded(RelationGetRelationName(rel));
-		if (orm_stamp_change_id_column(created->trigger))
-			orm_lift_change_ids(relid, orm_stamp_change_id_column(created->trigger));
+		lift_change_ids_of(created);
 	}
 	RelationClose(rel);
 }
@@ -378,7 +376,7 @@ replace_arguments(Oid relid, const Trigger *trigger, char **replacements)
 
 /* Have one declaration follow a column that got another name, or none. */
 static void
-rename_in_declaration(Oid relid, const Declaration *declaration,
+rename_in_declaration(const Declaration *declaration,
 					  const char *oldname, const char *newname)
 {
 	const Trigger *trigger = declaration->trigger;
@@ -391,7 +389,7 @@ rename_in_declaration(Oid relid, const Declaration *declaration,
 		any |= replacements[i] != NULL;
 	}
 	if (any)
-		replace_arguments(relid, trigger, replacements);
+		replace_arguments(declaration->relid, trigger, replacements);
 }
 
 /* Relations with foreign keys to this one, and their children. */
@@ -413,11 +411,38 @@ referencing_relations(Relation rel)
 	return relids;
 }
 
-/* Does a declaration touch a column of a parent, which is of this name? */
+/* Declarations of other tables that touch rows of this one. */
+static List *
+touching_declarations(Relation parent)
+{
+	List	   *found = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, referencing_relations(parent))
+	{
+		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+
+		if (!RelationIsValid(rel))
+			continue;
+		foreach(lc2, declarations(rel))
+		{
+			Declaration *declaration = lfirst(lc2);
+
+			if (is_touch(declaration) &&
+				orm_touch_parent_of(rel, declaration->trigger) == RelationGetRelid(parent))
+				found = lappend(found, declaration);
+		}
+		RelationClose(rel);
+	}
+	return found;
+}
+
+/* Is the column that a declaration touches of this name? */
 static bool
 touches_column(const Declaration *declaration, const char *name)
 {
-	return is_touch(declaration) && declaration->trigger->tgnargs > 1 &&
+	return declaration->trigger->tgnargs > 1 &&
 		strcmp(declaration->trigger->tgargs[1], name) == 0;
 }
 
@@ -426,30 +451,17 @@ static void
 follow_rename_in_children(Relation parent, const RenameStmt *stmt)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, referencing_relations(parent))
+	foreach(lc, touching_declarations(parent))
 	{
-		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
-		List	   *found;
+		const Declaration *declaration = lfirst(lc);
+		char	  **replacements;
 
-		if (!RelationIsValid(rel))
+		if (!touches_column(declaration, stmt->subname))
 			continue;
-		found = declarations(rel);
-		foreach(lc2, found)
-		{
-			const Declaration *declaration = lfirst(lc2);
-
-			if (touches_column(declaration, stmt->subname) &&
-				orm_touch_parent_of(rel, declaration->trigger) == RelationGetRelid(parent))
-			{
-				char	  **replacements = palloc0_array(char *, declaration->trigger->tgnargs);
-
-				replacements[1] = stmt->newname;
-				replace_arguments(lfirst_oid(lc), declaration->trigger, replacements);
-			}
-		}
-		RelationClose(rel);
+		replacements = palloc0_array(char *, declaration->trigger->tgnargs);
+		replacements[1] = stmt->newname;
+		replace_arguments(declaration->relid, declaration->trigger, replacements);
 	}
 }
 
@@ -474,8 +486,7 @@ follow_rename(const RenameStmt *stmt)
 		{
 			follow_rename_in_children(rel, stmt);
 			foreach(lc2, found)
-				rename_in_declaration(lfirst_oid(lc), lfirst(lc2),
-									  stmt->subname, stmt->newname);
+				rename_in_declaration(lfirst(lc2), stmt->subname, stmt->newname);
 		}
 		RelationClose(rel);
 	}
@@ -516,10 +527,11 @@ changes_columns(const AlterTableStmt *stmt)
  * Error: 2BP01.
  */
 static void
-drop_declaration(Relation rel, const Declaration *declaration, const char *table,
+drop_declaration(const Declaration *declaration, const char *table,
 				 const AlterTableCmd *drop)
 {
 	const Trigger *trigger = declaration->trigger;
+	const char *own_table = get_rel_name(declaration->relid);
 	ObjectAddress address;
 
 	if (drop->behavior != DROP_CASCADE)
@@ -528,14 +540,14 @@ drop_declaration(Relation rel, const Declaration *declaration, const char *table
 				 errmsg("cannot drop column %s of table %s because other objects depend on it",
 						drop->name, table),
 				 errdetail("trigger %s on table %s depends on column %s of table %s",
-						   trigger->tgname, RelationGetRelationName(rel),
+						   trigger->tgname, own_table,
 						   drop->name, table),
 				 errhint("Use DROP ... CASCADE to drop the dependent objects too.")));
 	if (trigger->tgisclone)
 		return;					/* goes with the one that it was cloned from */
 	ereport(NOTICE,
 			(errmsg("drop cascades to trigger %s on table %s",
-					trigger->tgname, RelationGetRelationName(rel)),
+					trigger->tgname, own_table),
 			 errdetail_internal("%s", declaration->kind->loss)));
 	ObjectAddressSet(address, TriggerRelationId, trigger->tgoid);
 	performDeletion(&address, DROP_RESTRICT, 0);
@@ -552,26 +564,14 @@ follow_drop(Relation rel, const AlterTableCmd *drop)
 		const Declaration *declaration = lfirst(lc);
 
 		if (needs_column(declaration, drop->name))
-			drop_declaration(rel, declaration, RelationGetRelationName(rel), drop);
+			drop_declaration(declaration, RelationGetRelationName(rel), drop);
 		else if (orm_find_column(RelationGetDescr(rel), drop->name) == InvalidAttrNumber)
-			rename_in_declaration(RelationGetRelid(rel), declaration, drop->name, NULL);
+			rename_in_declaration(declaration, drop->name, NULL);
 	}
-	foreach(lc, referencing_relations(rel))
+	foreach(lc, touching_declarations(rel))
 	{
-		Relation	child = RelationIdGetRelation(lfirst_oid(lc));
-		ListCell   *lc2;
-
-		if (!RelationIsValid(child))
-			continue;
-		foreach(lc2, declarations(child))
-		{
-			const Declaration *declaration = lfirst(lc2);
-
-			if (touches_column(declaration, drop->name) &&
-				orm_touch_parent_of(child, declaration->trigger) == RelationGetRelid(rel))
-				drop_declaration(child, declaration, RelationGetRelationName(rel), drop);
-		}
-		RelationClose(child);
+		if (touches_column(lfirst(lc), drop->name))
+			drop_declaration(lfirst(lc), RelationGetRelationName(rel), drop);
 	}
 	CommandCounterIncrement();
 }
@@ -624,13 +624,7 @@ lift_change_ids(RangeVar *name)
 	if (!RelationIsValid(rel))
 		return;
 	foreach(lc, declarations(rel))
-	{
-		const Declaration *declaration = lfirst(lc);
-		const char *column = orm_stamp_change_id_column(declaration->trigger);
-
-		if (column)
-			orm_lift_change_ids(relid, column);
-	}
+		lift_change_ids_of(lfirst(lc));
 	RelationClose(rel);
 }
 
@@ -682,22 +676,15 @@ static void
 check_children_that_touch(Relation parent)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
-	foreach(lc, referencing_relations(parent))
+	foreach(lc, touching_declarations(parent))
 	{
-		Relation	rel = RelationIdGetRelation(lfirst_oid(lc));
+		const Declaration *declaration = lfirst(lc);
+		Relation	rel = RelationIdGetRelation(declaration->relid);
 
 		if (!RelationIsValid(rel))
 			continue;
-		foreach(lc2, declarations(rel))
-		{
-			const Declaration *declaration = lfirst(lc2);
-
-			if (is_touch(declaration) &&
-				orm_touch_parent_of(rel, declaration->trigger) == RelationGetRelid(parent))
-				declaration->kind->check(rel, declaration->trigger);
-		}
+		declaration->kind->check(rel, declaration->trigger);
 		RelationClose(rel);
 	}
 }

@@ -132,16 +132,6 @@ return_policies(FunctionCallInfo fcinfo, List *policies, bool with_options)
 	}
 }
 
-/* Run a statement with the rights of the caller. */
-static void
-run(const char *command)
-{
-	SPI_connect();
-	if (SPI_execute(command, false, 0) < 0)
-		elog(ERROR, "could not run \"%s\"", command);
-	SPI_finish();
-}
-
 /* Check that a relation is a table of the role's own.  Errors: 42501, 42809. */
 static void
 check_own_table(Oid relid)
@@ -353,7 +343,7 @@ create_stamp_trigger(Oid relid, const Management *management, List *options)
 		appendStringInfo(&command, "%s%s", lc == list_head(arguments) ? "" : ", ",
 						 quote_literal_cstr(lfirst(lc)));
 	appendStringInfoChar(&command, ')');
-	run(command.data);
+	orm_run(command.data);
 
 	/* new options are for the columns that were kept already as well */
 	return stamp_policies(relid, options ? NIL : management->existing);
@@ -368,9 +358,9 @@ manage_table(Oid relid, List *options)
 
 	if (management.marker)
 	{
-		run(psprintf("SELECT orm_ext.enable_soft_delete(%s::regclass, %s)",
-					 quote_literal_cstr(management.table),
-					 quote_literal_cstr(management.marker)));
+		orm_run(psprintf("SELECT orm_ext.enable_soft_delete(%s::regclass, %s)",
+						 quote_literal_cstr(management.table),
+						 quote_literal_cstr(management.marker)));
 		policies = add_policy(policies, SOFT_DELETE_POLICY, management.marker,
 							  "orm_soft_delete", NIL);
 	}
@@ -395,10 +385,10 @@ unmanage_table(Oid relid)
 		if (declared == NIL || trigger->tgisclone)
 			continue;
 		if (orm_is_soft_delete_trigger(trigger))
-			run(psprintf("SELECT orm_ext.disable_soft_delete(%s::regclass)",
-						 quote_literal_cstr(table)));
+			orm_run(psprintf("SELECT orm_ext.disable_soft_delete(%s::regclass)",
+							 quote_literal_cstr(table)));
 		else
-			run(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger->tgname), table));
+			orm_run(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger->tgname), table));
 		policies = list_concat(policies, declared);
 	}
 	return policies;
@@ -491,16 +481,9 @@ static bool
 is_auto_managed(const char *schema)
 {
 	List	   *schemas;
-	ListCell   *lc;
 
-	if (!SplitIdentifierString(pstrdup(orm_auto_manage), ',', &schemas))
-		return false;
-	foreach(lc, schemas)
-	{
-		if (strcmp(lfirst(lc), schema) == 0)
-			return true;
-	}
-	return false;
+	return SplitIdentifierString(pstrdup(orm_auto_manage), ',', &schemas) &&
+		orm_contains_name(schemas, schema);
 }
 
 /* Tables that the DDL command at hand has created, as the server tells it. */

@@ -36,6 +36,7 @@
 #include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -454,6 +455,13 @@ orm_trigger_fires(char enabled)
 	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
 		return enabled != TRIGGER_FIRES_ON_ORIGIN && enabled != TRIGGER_DISABLED;
 	return enabled != TRIGGER_FIRES_ON_REPLICA && enabled != TRIGGER_DISABLED;
+}
+
+/* Depth of triggers, 1 in one that was fired by a client's statement. */
+int
+orm_trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
 }
 
 /*

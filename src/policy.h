@@ -39,6 +39,7 @@ extern void orm_policy_init(void);
 extern uint64 orm_policy_generation(void);
 extern void orm_policy_watch(Oid relid);
 extern bool orm_trigger_fires(char enabled);
+extern int	orm_trigger_depth(void);
 
 extern bool orm_soft_delete_marker(Oid relid, OrmMarker *marker);
 extern bool orm_soft_delete_declared(Oid relid, OrmMarker *marker);

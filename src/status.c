@@ -29,10 +29,10 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 
+#include "policy.h"
 #include "status.h"
 #include "util/names.h"
 
@@ -84,7 +84,7 @@ orm_command_of_portal(Relation rel)
 	ListCell   *lc;
 
 	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 ||
-		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) != 1)
+		orm_trigger_depth() != 1)
 		return CMD_UNKNOWN;
 	stmt = linitial_node(PlannedStmt, ActivePortal->stmts);
 

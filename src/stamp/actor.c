@@ -25,46 +25,31 @@
 
 typedef struct ActorError
 {
-	OrmStampPass *pass;
-	AttrNumber	attno;
+	Relation	rel;
+	const OrmStampColumn *column;
 } ActorError;
 
 /* Tell where a value comes from that does not fit the column. */
 static void
 describe_actor(void *arg)
 {
-	ActorError *error = arg;
-	Relation	rel = error->pass->rel;
+	const ActorError *error = arg;
 
 	errdetail("It is the value of orm_ext.actor, for column \"%s\" of table \"%s\".",
-			  NameStr(TupleDescAttr(RelationGetDescr(rel), error->attno - 1)->attname),
-			  RelationGetRelationName(rel));
+			  NameStr(TupleDescAttr(RelationGetDescr(error->rel), error->column->attno - 1)->attname),
+			  RelationGetRelationName(error->rel));
 	errhint("SET LOCAL orm_ext.actor = '...', with a value of type %s.",
-			format_type_be(error->pass->plan->columns[ORM_STAMP_CREATED_BY].attno == error->attno ?
-						   error->pass->plan->columns[ORM_STAMP_CREATED_BY].type :
-						   error->pass->plan->columns[ORM_STAMP_UPDATED_BY].type));
-	errtablecol(rel, error->attno);
+			format_type_be(error->column->type));
+	errtablecol(error->rel, error->column->attno);
 }
 
 /* orm_ext.actor, or the name of the session's user, as a value of a column. */
 static Datum
 read_actor(OrmStampPass *pass, const OrmStampColumn *column, const char *actor)
 {
-	ActorError	error = {.pass = pass,.attno = column->attno};
-	ErrorContextCallback callback;
-	Oid			input;
-	Oid			ioparam;
-	Datum		value;
+	ActorError	error = {.rel = pass->rel,.column = column};
 
-	callback.callback = describe_actor;
-	callback.arg = &error;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	getTypeInputInfo(column->type, &input, &ioparam);
-	value = OidInputFunctionCall(input, unconstify(char *, actor), ioparam,
-								 column->typmod);
-	error_context_stack = callback.previous;
-	return value;
+	return orm_stamp_input(column->type, column->typmod, actor, describe_actor, &error);
 }
 
 /* Who acts, as a value of a column. */
@@ -145,17 +130,11 @@ orm_stamp_actor(OrmStampPass *pass, OrmStampRole role)
 void
 orm_stamp_updated_by(OrmStampPass *pass)
 {
-	bool		isnull;
-	Datum		stored;
-
 	if (orm_stamp_lists(pass, ORM_STAMP_UPDATED_BY) &&
 		!orm_stamp_same(pass, ORM_STAMP_UPDATED_BY))
 		return;
 	if (orm_stamp_row_changed(pass))
-	{
 		orm_stamp_actor(pass, ORM_STAMP_UPDATED_BY);
-		return;
-	}
-	stored = orm_stamp_stored(pass, ORM_STAMP_UPDATED_BY, &isnull);
-	orm_stamp_set(pass, ORM_STAMP_UPDATED_BY, stored, isnull);
+	else
+		orm_stamp_keep(pass, ORM_STAMP_UPDATED_BY);
 }

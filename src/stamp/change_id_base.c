@@ -305,7 +305,7 @@ orm_lift_change_ids_of(PG_FUNCTION_ARGS)
 					   RelationGetRelationName(rel));
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		const char *kept = orm_stamp_change_id_column(&triggers->triggers[i]);
+		const char *kept = orm_kept_column(&triggers->triggers[i], ORM_STAMP_CHANGE_ID);
 
 		if (kept)
 			column = kept;

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
@@ -49,21 +48,15 @@ typedef struct CheckedStatement
 static List *
 primary_key_columns(Relation rel)
 {
-	Oid			primary = orm_primary_key_index(rel);
-	Relation	index;
-	List	   *columns = NIL;
+	List	   *columns = orm_primary_key_columns(rel);
 
-	if (!OidIsValid(primary))
+	if (columns == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),
 				 errdetail("Rows are named by their primary key."),
 				 errhint("ALTER TABLE %s ADD PRIMARY KEY (...);", orm_relation_name(rel)),
 				 errtable(rel)));
-	index = index_open(primary, AccessShareLock);
-	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-		columns = lappend_int(columns, index->rd_index->indkey.values[i]);
-	index_close(index, AccessShareLock);
 	return columns;
 }
 
@@ -129,20 +122,6 @@ object_keys(Jsonb *object)
 			keys = lappend(keys, pnstrdup(value.val.string.val, value.val.string.len));
 	}
 	return keys;
-}
-
-/* Is a name among names? */
-static bool
-contains_name(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* Add a parameter. */
@@ -219,7 +198,7 @@ add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
 		const char *name = NameStr(att->attname);
 		const char *value = "$1";
 
-		if (names != NIL && !contains_name(names, name))
+		if (names != NIL && !orm_contains_name(names, name))
 			report_bad_key(stmt);
 		if (names != NIL)
 			value = psprintf("($1 OPERATOR(pg_catalog.->>) %s)", quote_literal_cstr(name));
@@ -318,8 +297,7 @@ run_statement(CheckedStatement *stmt, const char *command, const char *version, 
 		bool		isnull;
 
 		orm_checking_row = true;
-		orm_expected_version_depth =
-			DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+		orm_expected_version_depth = orm_trigger_depth();
 		SPI_connect();
 		if (SPI_execute_with_args(command, stmt->nparams, stmt->types, stmt->values,
 								  NULL, false, 0) != expected)

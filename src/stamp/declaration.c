@@ -365,9 +365,9 @@ orm_stamp_trigger_columns(const Trigger *trigger)
 	return names;
 }
 
-/* Name of the column that a trigger keeps as change_id, NULL if none. */
+/* Name of the column that a trigger keeps for a role, NULL if none. */
 const char *
-orm_stamp_change_id_column(const Trigger *trigger)
+orm_kept_column(const Trigger *trigger, OrmStampRole role)
 {
 	OrmStampDeclaration declaration;
 	OrmStampFunction function;
@@ -375,7 +375,7 @@ orm_stamp_change_id_column(const Trigger *trigger)
 	if (!orm_is_stamp_trigger(trigger, &function))
 		return NULL;
 	orm_read_stamp_declaration(trigger, function, &declaration);
-	return declaration.columns[ORM_STAMP_CHANGE_ID];
+	return declaration.columns[role];
 }
 
 /* Arguments of a trigger that do not name the columns to keep (char *). */

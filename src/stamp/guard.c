@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -115,19 +114,17 @@ add_pinned_columns(Node *node, Index varno, Bitmapset **columns)
 static bool
 is_by_primary_key(Query *query, Relation rel)
 {
-	Oid			primary = orm_primary_key_index(rel);
-	Relation	index;
-	Bitmapset  *columns = NULL;
-	bool		all = true;
+	List	   *key = orm_primary_key_columns(rel);
+	Bitmapset  *pinned = NULL;
+	ListCell   *lc;
 
-	if (!OidIsValid(primary))
-		return false;
-	add_pinned_columns((Node *) query->jointree, query->resultRelation, &columns);
-	index = index_open(primary, AccessShareLock);
-	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
-		all = all && bms_is_member(index->rd_index->indkey.values[i], columns);
-	index_close(index, AccessShareLock);
-	return all;
+	add_pinned_columns((Node *) query->jointree, query->resultRelation, &pinned);
+	foreach(lc, key)
+	{
+		if (!bms_is_member(lfirst_int(lc), pinned))
+			return false;
+	}
+	return key != NIL;
 }
 
 /* What to look for in conditions, and how deep in sub-selects. */

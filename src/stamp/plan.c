@@ -22,6 +22,7 @@
 
 #include "policy.h"
 #include "stamp.h"
+#include "util/names.h"
 
 typedef struct CachedPlan
 {
@@ -94,32 +95,15 @@ find_watched_columns(Relation rel, const TriggerDesc *triggers, OrmStampPlan *pl
 	bms_free(kept);
 }
 
-/* Do two stamp triggers keep the same column, as a partition's own and a clone may? */
-static bool
-keep_same_column(const Trigger *a, const Trigger *b)
-{
-	List	   *columns = orm_stamp_trigger_columns(b);
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, orm_stamp_trigger_columns(a))
-	{
-		foreach(lc2, columns)
-		{
-			if (strcmp(lfirst(lc), lfirst(lc2)) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
 /*
  * May a trigger that is fired before this one have changed other columns than
- * those that the statement assigns?  Ours change only what they keep.
+ * those that the statement assigns?  Ours change only what they keep, which
+ * may be the same column, in a partition with a trigger of its own and a clone.
  */
 static bool
 others_edit_before(const TriggerDesc *triggers, const Trigger *trigger)
 {
+	List	   *own = orm_stamp_trigger_columns(trigger);
 	OrmStampFunction function;
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
@@ -130,7 +114,8 @@ others_edit_before(const TriggerDesc *triggers, const Trigger *trigger)
 			return false;
 		if (TRIGGER_TYPE_MATCHES(other->tgtype, TRIGGER_TYPE_ROW,
 								 TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_UPDATE) &&
-			(!orm_is_stamp_trigger(other, &function) || keep_same_column(other, trigger)))
+			(!orm_is_stamp_trigger(other, &function) ||
+			 orm_common_name(orm_stamp_trigger_columns(other), own)))
 			return true;
 	}
 	return true;				/* not there?  Then nothing is known of it. */

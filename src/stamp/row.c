@@ -21,6 +21,7 @@
 #include "access/sysattr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "guc.h"
@@ -41,6 +42,25 @@ orm_same_datum(Datum a, bool a_isnull, Datum b, bool b_isnull, bool byval, int16
 		memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
 		return true;
 	return datum_image_eq(a, b, byval, len);
+}
+
+/*
+ * A text as a value of a type; "describe" tells in an error where it comes from.
+ */
+Datum
+orm_stamp_input(Oid type, int32 typmod, const char *text,
+				void (*describe) (void *arg), void *arg)
+{
+	ErrorContextCallback callback = {error_context_stack, describe, arg};
+	Oid			input;
+	Oid			ioparam;
+	Datum		value;
+
+	error_context_stack = &callback;
+	getTypeInputInfo(type, &input, &ioparam);
+	value = OidInputFunctionCall(input, unconstify(char *, text), ioparam, typmod);
+	error_context_stack = callback.previous;
+	return value;
 }
 
 /* Does one column differ between the old and the new row? */

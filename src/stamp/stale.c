@@ -115,14 +115,10 @@ find_kept_column(Relation rel, OrmStampRole role)
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
-		OrmStampDeclaration declaration;
-		OrmStampFunction function;
+		const char *column = orm_kept_column(&triggers->triggers[i], role);
 
-		if (!orm_is_stamp_trigger(&triggers->triggers[i], &function))
-			continue;
-		orm_read_stamp_declaration(&triggers->triggers[i], function, &declaration);
-		if (declaration.columns[role])
-			return orm_find_column(RelationGetDescr(rel), declaration.columns[role]);
+		if (column)
+			return orm_find_column(RelationGetDescr(rel), column);
 	}
 	return InvalidAttrNumber;
 }

@@ -163,7 +163,7 @@ extern char *orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 										  const char *oldname, const char *newname);
 extern const char *orm_stamp_role_name(OrmStampRole role);
 extern bool orm_stamp_role_accepts(OrmStampRole role, Oid type);
-extern const char *orm_stamp_change_id_column(const Trigger *trigger);
+extern const char *orm_kept_column(const Trigger *trigger, OrmStampRole role);
 extern List *orm_stamp_trigger_options(const Trigger *trigger);
 
 /* plan.c: what is known of a trigger */
@@ -184,6 +184,8 @@ extern bool orm_stamp_row_changed(OrmStampPass *pass);
 extern bool orm_stamp_contents_changed(OrmStampPass *pass);
 extern Datum orm_stamp_given(const OrmStampPass *pass, OrmStampRole role, bool *isnull);
 extern Datum orm_stamp_stored(const OrmStampPass *pass, OrmStampRole role, bool *isnull);
+extern Datum orm_stamp_input(Oid type, int32 typmod, const char *text,
+							 void (*describe) (void *arg), void *arg);
 extern void orm_stamp_set(OrmStampPass *pass, OrmStampRole role, Datum value, bool isnull);
 extern void orm_stamp_keep(OrmStampPass *pass, OrmStampRole role);
 extern bool orm_stamp_same(const OrmStampPass *pass, OrmStampRole role);

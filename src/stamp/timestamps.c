@@ -169,6 +169,18 @@ orm_next_clock_value(OrmStampPass *pass, OrmStampRole role, Datum stored)
 	return time_datum(column->type, Max(time, next));
 }
 
+/* Have the time of a row move on. */
+static void
+move_updated(OrmStampPass *pass)
+{
+	bool		isnull;
+	Datum		stored = orm_stamp_stored(pass, ORM_STAMP_UPDATED, &isnull);
+
+	orm_stamp_set(pass, ORM_STAMP_UPDATED,
+				  isnull ? orm_clock_value(pass, ORM_STAMP_UPDATED) :
+				  orm_next_clock_value(pass, ORM_STAMP_UPDATED, stored), false);
+}
+
 /*
  * Give an updated row its time.  A value in the SET list wins, also one that
  * is already stored, with which a statement keeps the time from moving; the
@@ -177,26 +189,15 @@ orm_next_clock_value(OrmStampPass *pass, OrmStampRole role, Datum stored)
 void
 orm_stamp_updated(OrmStampPass *pass)
 {
-	bool		isnull;
-	Datum		stored = orm_stamp_stored(pass, ORM_STAMP_UPDATED, &isnull);
+	bool		listed = orm_stamp_lists(pass, ORM_STAMP_UPDATED);
 
-	if (orm_is_touch() && orm_stamp_lists(pass, ORM_STAMP_UPDATED))
-	{
-		orm_stamp_set(pass, ORM_STAMP_UPDATED,
-					  isnull ? orm_clock_value(pass, ORM_STAMP_UPDATED) :
-					  orm_next_clock_value(pass, ORM_STAMP_UPDATED, stored), false);
+	if (listed && orm_is_touch())
+		move_updated(pass);
+	else if (listed && (pass->plan->options.resent == ORM_RESENT_KEEP ||
+						!orm_stamp_same(pass, ORM_STAMP_UPDATED)))
 		return;
-	}
-	if (orm_stamp_lists(pass, ORM_STAMP_UPDATED) &&
-		(pass->plan->options.resent == ORM_RESENT_KEEP ||
-		 !orm_stamp_same(pass, ORM_STAMP_UPDATED)))
-		return;
-	if (!orm_stamp_row_changed(pass))
-		orm_stamp_set(pass, ORM_STAMP_UPDATED, stored, isnull);
-	else if (isnull)
-		orm_stamp_set(pass, ORM_STAMP_UPDATED,
-					  orm_clock_value(pass, ORM_STAMP_UPDATED), false);
+	else if (orm_stamp_row_changed(pass))
+		move_updated(pass);
 	else
-		orm_stamp_set(pass, ORM_STAMP_UPDATED,
-					  orm_next_clock_value(pass, ORM_STAMP_UPDATED, stored), false);
+		orm_stamp_keep(pass, ORM_STAMP_UPDATED);
 }

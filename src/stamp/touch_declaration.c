@@ -26,10 +26,8 @@
 static bool
 is_touchable(Form_pg_attribute att)
 {
-	Oid			type = getBaseType(att->atttypid);
-
 	return !att->attisdropped && !att->attgenerated &&
-		(type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID || type == INT8OID);
+		orm_stamp_role_accepts(ORM_STAMP_UPDATED, att->atttypid);
 }
 
 /* Columns to suggest: of the table's first foreign key, and of its parent. */

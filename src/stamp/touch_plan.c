@@ -18,7 +18,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -49,7 +48,7 @@ bool
 orm_is_touch(void)
 {
 	return unlikely(orm_touching != ORM_TOUCH_NONE) &&
-		DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) == 1;
+		orm_trigger_depth() == 1;
 }
 
 /* Does a stamp trigger keep the column as the time of the last update? */
@@ -61,15 +60,10 @@ is_kept_as_updated(Relation rel, const char *column)
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
-		OrmStampDeclaration declaration;
-		OrmStampFunction function;
+		const char *kept = orm_kept_column(trigger, ORM_STAMP_UPDATED);
 
-		if (!orm_is_stamp_trigger(trigger, &function) ||
-			trigger->tgenabled == TRIGGER_DISABLED)
-			continue;
-		orm_read_stamp_declaration(trigger, function, &declaration);
-		if (declaration.columns[ORM_STAMP_UPDATED] &&
-			strcmp(declaration.columns[ORM_STAMP_UPDATED], column) == 0)
+		if (kept && strcmp(kept, column) == 0 &&
+			trigger->tgenabled != TRIGGER_DISABLED)
 			return true;
 	}
 	return false;

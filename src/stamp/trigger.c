@@ -30,13 +30,8 @@ watch_deletes_of(ResultRelInfo *rri)
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		Trigger    *trigger = &triggers->triggers[i];
-		OrmStampDeclaration declaration;
-		OrmStampFunction function;
 
-		if (!orm_is_stamp_trigger(trigger, &function))
-			continue;
-		orm_read_stamp_declaration(trigger, function, &declaration);
-		if (declaration.columns[ORM_STAMP_VERSION] == NULL)
+		if (orm_kept_column(trigger, ORM_STAMP_VERSION) == NULL)
 			continue;
 		trigger->tgtype |= TRIGGER_TYPE_DELETE;
 		triggers->trig_delete_before_row = true;

@@ -222,13 +222,6 @@ version_text(const OrmStampPass *pass, Datum version, bool isnull)
 	return OidOutputFunctionCall(output, version);
 }
 
-/* Depth of triggers, 1 in one that was fired by a client's statement. */
-static int
-trigger_depth(void)
-{
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
-}
-
 /* Is the row a version that this transaction wrote? */
 static bool
 is_own_row(const OrmStampPass *pass)
@@ -249,7 +242,7 @@ static inline bool
 is_expected_here(void)
 {
 	return orm_is_version_expected() &&
-		trigger_depth() == orm_expected_version_depth + 1;
+		orm_trigger_depth() == orm_expected_version_depth + 1;
 }
 
 /* Tell where a value comes from that is no version. */
@@ -271,19 +264,8 @@ describe_expected_version(void *arg)
 static Datum
 read_expected_version(OrmStampPass *pass)
 {
-	ErrorContextCallback callback;
-	Oid			input;
-	Oid			ioparam;
-	Datum		expected;
-
-	callback.callback = describe_expected_version;
-	callback.arg = pass;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	getTypeInputInfo(pass->plan->columns[ORM_STAMP_VERSION].type, &input, &ioparam);
-	expected = OidInputFunctionCall(input, orm_expected_version, ioparam, -1);
-	error_context_stack = callback.previous;
-	return expected;
+	return orm_stamp_input(pass->plan->columns[ORM_STAMP_VERSION].type, -1,
+						   orm_expected_version, describe_expected_version, pass);
 }
 
 /*

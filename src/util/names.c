@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_language.h"
@@ -117,6 +118,34 @@ orm_library_list_contains(const char *list)
 	return false;
 }
 
+/* Is a string among strings (char *)? */
+bool
+orm_contains_name(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A string that both lists have, NULL if there is none. */
+const char *
+orm_common_name(List *a, List *b)
+{
+	ListCell   *lc;
+
+	foreach(lc, a)
+	{
+		if (orm_contains_name(b, lfirst(lc)))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
 /* Strings (char *) as an array of texts, and the other way round. */
 ArrayType *
 orm_text_array(List *strings)
@@ -171,6 +200,23 @@ orm_primary_key_index(Relation rel)
 {
 	list_free(RelationGetIndexList(rel));
 	return rel->rd_pkindex;
+}
+
+/* Numbers of the columns of the primary key, NIL if there is none. */
+List *
+orm_primary_key_columns(Relation rel)
+{
+	Oid			primary = orm_primary_key_index(rel);
+	Relation	index;
+	List	   *columns = NIL;
+
+	if (!OidIsValid(primary))
+		return NIL;
+	index = index_open(primary, AccessShareLock);
+	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		columns = lappend_int(columns, index->rd_index->indkey.values[i]);
+	index_close(index, AccessShareLock);
+	return columns;
 }
 
 /* Does the extension's schema exist in this database? */

@@ -24,10 +24,13 @@ extern bool orm_is_library_function(Oid funcid, const char *symbol);
 extern bool orm_is_library_name(const char *name);
 extern bool orm_library_list_contains(const char *list);
 extern List *orm_split_library_list(const char *list);
+extern bool orm_contains_name(List *names, const char *name);
+extern const char *orm_common_name(List *a, List *b);
 extern ArrayType *orm_text_array(List *strings);
 extern List *orm_text_list(ArrayType *array);
 extern char *orm_array_setting(ArrayType *array, const char *name);
 extern Oid	orm_primary_key_index(Relation rel);
+extern List *orm_primary_key_columns(Relation rel);
 extern bool orm_schema_exists(void);
 extern Oid	orm_function(const char *name, int nargs, const Oid *argtypes);
 

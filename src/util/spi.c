@@ -62,6 +62,16 @@ orm_end_ddl(void)
 	return result;
 }
 
+/* Run one statement with the rights of the caller. */
+void
+orm_run(const char *command)
+{
+	SPI_connect();
+	if (SPI_execute(command, false, 0) < 0)
+		elog(ERROR, "could not run \"%s\"", command);
+	SPI_finish();
+}
+
 /* Run one statement and record it. */
 void
 orm_run_ddl(const char *format,...)
@@ -87,10 +97,7 @@ orm_run_ddl(const char *format,...)
 	statements = lappend(statements, psprintf("%s;", command.data));
 	MemoryContextSwitchTo(oldcontext);
 
-	SPI_connect();
-	if (SPI_execute(command.data, false, 0) < 0)
-		elog(ERROR, "could not run \"%s\"", command.data);
-	SPI_finish();
+	orm_run(command.data);
 }
 
 /* Does a query return any row? */

@@ -16,6 +16,7 @@
 extern List *orm_tables_to_treat(Oid relid, LOCKMODE lockmode);
 extern void orm_begin_ddl(void);
 extern List *orm_end_ddl(void);
+extern void orm_run(const char *command);
 extern void orm_run_ddl(const char *format,...) pg_attribute_printf(1, 2);
 extern bool orm_query_has_rows(const char *query);
 
