@@ -93,28 +93,35 @@ assigned_columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
 	return false;
 }
 
-/* Does any column of a set differ? */
-static bool
-columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
+/* Do two versions of a row differ in any column of a set, or, for NULL, in any at all? */
+bool
+orm_rows_differ(TupleTableSlot *old, TupleTableSlot *new, const Bitmapset *columns)
 {
-	TupleDesc	desc = RelationGetDescr(pass->rel);
-	int			attno = 0;
+	TupleDesc	desc = new->tts_tupleDescriptor;
 
-	if (!pass->plan->others_edit)
-		return assigned_columns_differ(pass, columns);
-
-	slot_getallattrs(pass->old_slot);
-	slot_getallattrs(pass->new_slot);
-	while ((attno = bms_next_member(columns, attno)) > 0)
+	slot_getallattrs(old);
+	slot_getallattrs(new);
+	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (!orm_same_datum(pass->old_slot->tts_values[attno - 1], pass->old_slot->tts_isnull[attno - 1],
-							pass->new_slot->tts_values[attno - 1], pass->new_slot->tts_isnull[attno - 1],
+		if (att->attisdropped || (columns && !bms_is_member(i + 1, columns)))
+			continue;
+		if (!orm_same_datum(old->tts_values[i], old->tts_isnull[i],
+							new->tts_values[i], new->tts_isnull[i],
 							att->attbyval, att->attlen))
 			return true;
 	}
 	return false;
+}
+
+/* Does any column of a set differ? */
+static bool
+columns_differ(const OrmStampPass *pass, const Bitmapset *columns)
+{
+	if (!pass->plan->others_edit)
+		return assigned_columns_differ(pass, columns);
+	return columns && orm_rows_differ(pass->old_slot, pass->new_slot, columns);
 }
 
 /* Has the row changed? */

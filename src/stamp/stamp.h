@@ -191,6 +191,8 @@ extern void orm_stamp_keep(OrmStampPass *pass, OrmStampRole role);
 extern bool orm_stamp_same(const OrmStampPass *pass, OrmStampRole role);
 extern bool orm_same_datum(Datum a, bool a_isnull, Datum b, bool b_isnull,
 						   bool byval, int16 len);
+extern bool orm_rows_differ(TupleTableSlot *old, TupleTableSlot *new,
+							const Bitmapset *columns);
 
 /* change.c: the new row */
 extern HeapTuple orm_changed_row(OrmStampPass *pass);

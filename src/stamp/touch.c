@@ -203,30 +203,6 @@ note_parent(const OrmTouchRule *rule, TriggerData *trigdata, HeapTuple row)
 		orm_touch_row(target, values, false);
 }
 
-/* Does an UPDATE leave the row as it was? */
-static bool
-is_idle_update(TriggerData *trigdata)
-{
-	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-
-	for (int attno = 1; attno <= desc->natts; attno++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
-		bool		old_isnull;
-		bool		new_isnull;
-		Datum		old;
-		Datum		new;
-
-		if (att->attisdropped)
-			continue;
-		old = heap_getattr(trigdata->tg_trigtuple, attno, desc, &old_isnull);
-		new = heap_getattr(trigdata->tg_newtuple, attno, desc, &new_isnull);
-		if (!orm_same_datum(old, old_isnull, new, new_isnull, att->attbyval, att->attlen))
-			return false;
-	}
-	return true;
-}
-
 PG_FUNCTION_INFO_V1(orm_touch_parent);
 
 /*
@@ -264,7 +240,7 @@ orm_touch_parent(PG_FUNCTION_ARGS)
 
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
-		if (is_idle_update(trigdata))
+		if (!orm_rows_differ(trigdata->tg_trigslot, trigdata->tg_newslot, NULL))
 			return PointerGetDatum(NULL);
 		note_parent(rule, trigdata, trigdata->tg_newtuple);
 	}
