@@ -294,6 +294,206 @@ COMMENT ON VIEW orm_ext.managed IS
 GRANT SELECT ON orm_ext.managed TO PUBLIC;
 
 -- ---------------------------------------------------------------------------
+-- Naming: conventions
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.check_naming_template(template text) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_check_naming_template';
+
+COMMENT ON FUNCTION orm_ext.check_naming_template(text) IS
+'True, if the template can be used. Argument: a template in the token language of SQLAlchemy''s MetaData.naming_convention.
+Errors: 22023 an unknown token, or one that is not complete; an empty template.';
+
+CREATE TABLE orm_ext.naming_template (
+	schema name,
+	kind text NOT NULL
+		CONSTRAINT naming_template_kind_check CHECK (kind IN ('pk', 'uq', 'fk', 'ck', 'ix', 'ex')),
+	template text
+		CONSTRAINT naming_template_template_check CHECK (orm_ext.check_naming_template(template)),
+	overflow text NOT NULL DEFAULT 'sqlalchemy'
+		CONSTRAINT naming_template_overflow_check CHECK (overflow IN ('sqlalchemy', 'postgres')),
+	schema_in_label boolean NOT NULL DEFAULT false,
+	CONSTRAINT naming_template_schema_key UNIQUE NULLS NOT DISTINCT (schema, kind)
+) USING heap;
+
+COMMENT ON TABLE orm_ext.naming_template IS
+'Templates of names: for a schema, or for all schemas that have none of their own (null); where there is none, those of the preset first_column hold.
+Kinds are pk, uq, fk, ck, ix (indexes of no constraint) and ex. A null template leaves names of the kind alone. overflow says how names of more than 63 bytes are shortened: sqlalchemy (55 bytes, an underscore and 4 digits of the MD5 of the whole) or postgres (the longest parts are cut). schema_in_label puts the schema into %(column_0_label)s, as SQLAlchemy does for a table that names its schema.';
+COMMENT ON COLUMN orm_ext.naming_template.template IS
+'Literal text and tokens: %(table_name)s, %(column_0_name)s, %(column_0N_name)s, %(column_0_N_name)s (and column_1_name ...; the same with _label or _key), %(referred_table_name)s, %(referred_column_0_name)s, %(constraint_name)s, %%.';
+
+GRANT SELECT ON orm_ext.naming_template TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.naming_template', '');
+
+CREATE TABLE orm_ext.naming_exemption (
+	object text CONSTRAINT naming_exemption_object_key UNIQUE,
+	pattern text
+		CONSTRAINT naming_exemption_pattern_check CHECK (('' ~ pattern) IS NOT NULL),
+	reason text NOT NULL,
+	until timestamptz NOT NULL DEFAULT 'infinity',
+	CONSTRAINT naming_exemption_check CHECK (pg_catalog.num_nonnulls(object, pattern) = 1)
+) USING heap;
+
+COMMENT ON TABLE orm_ext.naming_exemption IS
+'Names that are not judged, until a time: the one of an object, written schema.table.name with quotes where identifiers need them, or all that a regular expression matches in that form.';
+
+GRANT SELECT ON orm_ext.naming_exemption TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.naming_exemption', '');
+
+CREATE FUNCTION orm_ext.naming_preset(preset text)
+RETURNS TABLE (kind text, template text)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_naming_preset';
+
+COMMENT ON FUNCTION orm_ext.naming_preset(text) IS
+'Templates of a preset. Argument: first_column, all_columns or none (names are left alone).
+Errors: 22023 there is no such preset.';
+
+CREATE FUNCTION orm_ext.use_naming(
+	preset text,
+	schema name DEFAULT NULL,
+	overflow text DEFAULT 'sqlalchemy',
+	schema_in_label boolean DEFAULT false)
+RETURNS void
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM orm_ext.naming_template AS t WHERE t.schema IS NOT DISTINCT FROM $2;
+	INSERT INTO orm_ext.naming_template (schema, kind, template, overflow, schema_in_label)
+	SELECT $2, p.kind, p.template, $3, $4 FROM orm_ext.naming_preset($1) AS p;
+$$;
+
+COMMENT ON FUNCTION orm_ext.use_naming(text, name, text, boolean) IS
+'Puts the templates of a preset into orm_ext.naming_template, in place of what is there.
+Arguments: the preset; the schema, null for all that have no templates of their own; overflow and schema_in_label as in the table.
+Errors: 22023 there is no such preset, 42501 no right to change the table, 23514 overflow.';
+
+CREATE FUNCTION orm_ext.expected_name(
+	kind text,
+	rel regclass,
+	columns text[] DEFAULT '{}',
+	constraint_name text DEFAULT NULL,
+	referred regclass DEFAULT NULL,
+	referred_columns text[] DEFAULT NULL)
+RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'orm_expected_name_of';
+
+COMMENT ON FUNCTION orm_ext.expected_name(text, regclass, text[], text, regclass, text[]) IS
+'The name that the convention gives to a constraint or index, shortened if need be; whether it is free is not looked at. Null where the convention gives none.
+Arguments: pk, uq, fk, ck, ix or ex; the table; columns, which need not exist; for %(constraint_name)s, the name that was given (a ck of one column goes by that); for fk, the table and the columns that it refers to.
+Errors: 22023 unknown kind, 42P01 no such table.';
+
+-- ---------------------------------------------------------------------------
+-- Naming: what exists
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.naming_audit(schema name DEFAULT NULL)
+RETURNS TABLE (kind text, schema name, "table" name, name name, expected name,
+	conforms boolean, exempt boolean, object text, classid oid, objid oid)
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_naming_audit';
+
+COMMENT ON FUNCTION orm_ext.naming_audit(name) IS
+'Every name of a constraint or index that conventions rule: what it should be, whether it follows the convention, whether it is exempt. Those of partitions and inherited ones are judged at the parent; members of extensions and temporary tables are left out.
+Argument: a schema, null for all. No errors.';
+
+CREATE VIEW orm_ext.naming_violations AS
+SELECT a.kind, a.schema, a."table", a.name, a.expected, a.object, a.classid, a.objid
+FROM orm_ext.naming_audit() AS a
+WHERE NOT a.conforms AND NOT a.exempt;
+
+COMMENT ON VIEW orm_ext.naming_violations IS
+'Names that do not follow the convention of their schema and are not exempt: kind, schema, table, name, the expected name, the identity for orm_ext.naming_exemption, and the address of the object.';
+
+GRANT SELECT ON orm_ext.naming_violations TO PUBLIC;
+
+CREATE FUNCTION orm_ext.naming_moves(schema name DEFAULT NULL)
+RETURNS TABLE (kind text, schema name, "table" name, name name, new_name name, sql text, lock_mode text)
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_naming_moves';
+
+COMMENT ON FUNCTION orm_ext.naming_moves(name) IS
+'orm_ext.naming_plan() without the search for who refers to the old names. Argument: a schema, null for all. No errors.';
+
+CREATE FUNCTION orm_ext.naming_plan(schema name DEFAULT NULL)
+RETURNS TABLE (kind text, schema name, "table" name, name name, new_name name, sql text, lock_mode text,
+	referrers text[])
+LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH moves AS MATERIALIZED (
+		SELECT * FROM orm_ext.naming_moves($1) WITH ORDINALITY
+	), texts (referrer, body) AS (
+		SELECT 'function ' || p.oid::regprocedure::text, p.prosrc
+		FROM pg_proc AS p
+			JOIN pg_language AS l ON l.oid = p.prolang
+		WHERE l.lanname NOT IN ('internal', 'c')
+			AND NOT EXISTS (SELECT FROM pg_depend AS d
+				WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+			AND p.pronamespace <> 'pg_catalog'::regnamespace
+			AND p.pronamespace <> 'information_schema'::regnamespace
+		UNION ALL
+		SELECT 'view ' || c.oid::regclass::text, pg_get_viewdef(c.oid)
+		FROM pg_class AS c
+		WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384
+			AND NOT EXISTS (SELECT FROM pg_depend AS d
+				WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+		UNION ALL
+		SELECT 'prepared statement ' || s.name, s.statement
+		FROM pg_prepared_statements AS s
+	), words AS (
+		SELECT m.ordinality, array_agg(DISTINCT t.referrer ORDER BY t.referrer) AS referrers
+		FROM moves AS m
+			JOIN (SELECT DISTINCT b.referrer, w.word[1] AS word
+				FROM texts AS b, regexp_matches(b.body, '[[:word:]$]+', 'g') AS w (word)
+				WHERE EXISTS (SELECT FROM moves)) AS t
+			ON t.word = m.name::text
+		GROUP BY m.ordinality
+	)
+	SELECT m.kind, m.schema, m."table", m.name, m.new_name, m.sql, m.lock_mode,
+		coalesce(w.referrers, '{}')
+	FROM moves AS m
+		LEFT JOIN words AS w USING (ordinality)
+	ORDER BY m.ordinality
+$$;
+
+COMMENT ON FUNCTION orm_ext.naming_plan(name) IS
+'The statements that give the names of orm_ext.naming_violations what they should be, in an order that runs; where a name is held by another object, digits tell them apart. lock_mode is what a statement takes on the table (on the index alone for ShareUpdateExclusiveLock). referrers are functions, views and prepared statements of this session that have the old name in their text, as in ON CONFLICT ON CONSTRAINT, and need a change too.
+Argument: a schema, null for all. No errors.';
+
+CREATE PROCEDURE orm_ext.apply_naming(schema name DEFAULT NULL, dry_run boolean DEFAULT true)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_apply_naming';
+
+COMMENT ON PROCEDURE orm_ext.apply_naming(name, boolean) IS
+'Runs the statements of orm_ext.naming_plan(), each in a transaction of its own, or all in the one that the caller has begun; with dry_run it only shows them, as notices.
+Arguments: a schema, null for all; dry_run.
+Errors: 42501 not the owner of a table, 55P03 lock_timeout; what was renamed before stays so.';
+
+CREATE FUNCTION orm_ext.naming_baseline(
+	schema name DEFAULT NULL,
+	reason text DEFAULT 'baseline',
+	until timestamptz DEFAULT 'infinity')
+RETURNS bigint
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH recorded AS (
+		INSERT INTO orm_ext.naming_exemption AS e (object, reason, until)
+		SELECT v.object, $2, $3 FROM orm_ext.naming_violations AS v WHERE $1 IS NULL OR v.schema = $1
+		ON CONFLICT (object) DO UPDATE SET reason = excluded.reason, until = excluded.until
+		RETURNING 1)
+	SELECT count(*) FROM recorded
+$$;
+
+COMMENT ON FUNCTION orm_ext.naming_baseline(name, text, timestamptz) IS
+'Exempts what does not follow the convention today, so that only new names are judged. Returns how many there are.
+Arguments: a schema, null for all; the reason; until when.
+Errors: 42501 no right to change orm_ext.naming_exemption.';
+
+-- ---------------------------------------------------------------------------
 -- Is it on?
 -- ---------------------------------------------------------------------------
 
@@ -378,3 +578,7 @@ $$;
 
 COMMENT ON FUNCTION orm_ext.status() IS
 'Is orm_ext on here? One row per item: item, value, and what to do if it is not as it should be. No errors.';
+
+-- ---------------------------------------------------------------------------
+-- Lint
+-- ---------------------------------------------------------------------------

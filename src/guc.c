@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/plancache.h"
@@ -29,6 +30,9 @@ int			orm_deleted_rows = ORM_DELETED_ROWS_HIDE;
 int			orm_delete_mode = ORM_DELETE_MODE_SOFT;
 char	   *orm_expected_version = NULL;
 int			orm_expected_version_depth = 0;
+int			orm_naming_check = ORM_NAMING_CHECK_WARN;
+bool		orm_naming_fill = true;
+bool		orm_naming_follow = false;
 char	   *orm_stale_sqlstate = NULL;
 int			orm_version_guard = ORM_VERSION_GUARD_OFF;
 
@@ -44,6 +48,13 @@ static const struct config_enum_entry deleted_rows_options[] = {
 static const struct config_enum_entry delete_mode_options[] = {
 	{"soft", ORM_DELETE_MODE_SOFT, false},
 	{"hard", ORM_DELETE_MODE_HARD, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry naming_check_options[] = {
+	{"off", ORM_NAMING_CHECK_OFF, false},
+	{"warn", ORM_NAMING_CHECK_WARN, false},
+	{"error", ORM_NAMING_CHECK_ERROR, false},
 	{NULL, 0, false}
 };
 
@@ -158,12 +169,13 @@ watch_row_security(void)
 
 /*
  * Is a dump being restored?  There is no sign of it but the settings that
- * pg_dump and pg_restore always make, and hardly anybody else together.
+ * pg_dump and pg_restore always make, and hardly anybody else together.  With
+ * --enable-row-security they leave row_security on.
  */
 bool
 orm_is_restore(void)
 {
-	return !row_security && !check_function_bodies;
+	return !check_function_bodies && (!row_security || *namespace_search_path == '\0');
 }
 
 /* Define the settings and reserve their prefix. */
@@ -240,6 +252,37 @@ orm_guc_init(void)
 							   PGC_USERSET,
 							   0,
 							   NULL, assign_expected_version, NULL);
+
+	DefineCustomEnumVariable("orm_ext.naming_check",
+							 "What to do about names that do not follow the naming convention.",
+							 "An explicit name of a constraint or index that does not follow the "
+							 "convention of its schema (orm_ext.naming_template) raises a warning "
+							 "or an error. Dumps are restored in any case.",
+							 &orm_naming_check,
+							 ORM_NAMING_CHECK_WARN,
+							 naming_check_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("orm_ext.naming_fill",
+							 "Whether constraints and indexes without a name get that of the convention.",
+							 "Otherwise PostgreSQL names them.",
+							 &orm_naming_fill,
+							 true,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("orm_ext.naming_follow",
+							 "Whether names follow their table or column when that is renamed.",
+							 "Those that followed the convention before are renamed too, in the "
+							 "same statement. Otherwise a warning tells of them.",
+							 &orm_naming_follow,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomStringVariable("orm_ext.stale_sqlstate",
 							   "SQLSTATE of the error for a stale row.",

@@ -23,6 +23,13 @@ enum OrmDeleteMode
 	ORM_DELETE_MODE_HARD
 };
 
+enum OrmNamingCheck
+{
+	ORM_NAMING_CHECK_OFF,
+	ORM_NAMING_CHECK_WARN,
+	ORM_NAMING_CHECK_ERROR
+};
+
 enum OrmVersionGuard
 {
 	ORM_VERSION_GUARD_OFF,
@@ -38,6 +45,9 @@ extern int	orm_deleted_rows;
 extern int	orm_delete_mode;
 extern char *orm_expected_version;
 extern int	orm_expected_version_depth; /* of triggers, where it was set */
+extern int	orm_naming_check;
+extern bool orm_naming_fill;
+extern bool orm_naming_follow;
 extern char *orm_stale_sqlstate;
 extern int	orm_version_guard;
 

@@ -21,6 +21,7 @@
 #include "utils/plancache.h"
 
 #include "hooks.h"
+#include "naming/naming.h"
 #include "soft_delete/soft_delete.h"
 #include "stamp/stamp.h"
 #include "status.h"
@@ -155,7 +156,7 @@ check_utility(Node *stmt)
 	}
 }
 
-/* Look at utility statements before they are run. */
+/* Look at utility statements before they are run, and at renames after it. */
 static void
 process_utility(PlannedStmt *pstmt, const char *query_string,
 				bool read_only_tree, ProcessUtilityContext context,
@@ -163,14 +164,17 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 				DestReceiver *dest, QueryCompletion *qc)
 {
 	const OrmUtilityScope scope = utility_scope(pstmt->utilityStmt);
+	OrmRename  *rename = orm_before_rename(pstmt->utilityStmt);
 
 	if (!IsBinaryUpgrade)
 		check_utility(pstmt->utilityStmt);
+	pstmt = orm_name_statement(pstmt, context);
 
 	if (scope == ORM_SCOPE_ORDINARY)
 	{
 		next_process_utility(pstmt, query_string, read_only_tree, context,
 							 params, query_env, dest, qc);
+		orm_after_rename(rename);
 		return;
 	}
 

@@ -9,10 +9,13 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
@@ -224,6 +227,20 @@ bool
 orm_schema_exists(void)
 {
 	return OidIsValid(get_namespace_oid(ORM_SCHEMA, true));
+}
+
+/* OID of one of the extension's tables, InvalidOid where it is not created. */
+Oid
+orm_extension_table(const char *name)
+{
+	Oid			schema = get_namespace_oid(ORM_SCHEMA, true);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	/* anyone may call a schema so */
+	if (!OidIsValid(relid) ||
+		getExtensionOfObject(RelationRelationId, relid) != get_extension_oid(ORM_LIBRARY, true))
+		return InvalidOid;
+	return relid;
 }
 
 /* OID of one of the extension's SQL functions, or an error naming the cure. */

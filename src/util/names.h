@@ -32,6 +32,7 @@ extern char *orm_array_setting(ArrayType *array, const char *name);
 extern Oid	orm_primary_key_index(Relation rel);
 extern List *orm_primary_key_columns(Relation rel);
 extern bool orm_schema_exists(void);
+extern Oid	orm_extension_table(const char *name);
 extern Oid	orm_function(const char *name, int nargs, const Oid *argtypes);
 
 #endif							/* ORM_NAMES_H */

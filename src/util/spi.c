@@ -40,15 +40,36 @@ orm_tables_to_treat(Oid relid, LOCKMODE lockmode)
 	return result;
 }
 
+/* Make one setting until the end of the level of settings. */
+static void
+set_for_level(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Make the settings that SQL of ours counts on; AtEOXact_GUC(true, result)
+ * takes them back.  The names that it gives are ours or were there before, so
+ * nobody is to be warned of them.
+ */
+int
+orm_pin_settings(void)
+{
+	int			level = NewGUCNestLevel();
+
+	set_for_level("search_path", "pg_catalog, pg_temp");
+	set_for_level("orm_ext.naming_check", "off");
+	return level;
+}
+
 /* Begin to run DDL; what is recorded belongs to the current memory context. */
 void
 orm_begin_ddl(void)
 {
 	statements = NIL;
 	statements_context = CurrentMemoryContext;
-	guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	guc_level = orm_pin_settings();
 }
 
 /* End it and return the statements (char *) that were run. */

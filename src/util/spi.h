@@ -14,6 +14,7 @@
 #include "storage/lockdefs.h"
 
 extern List *orm_tables_to_treat(Oid relid, LOCKMODE lockmode);
+extern int	orm_pin_settings(void);
 extern void orm_begin_ddl(void);
 extern List *orm_end_ddl(void);
 extern void orm_run(const char *command);

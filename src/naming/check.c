@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.c
+ *		orm_ext.naming_check: explicit names that do not follow the convention.
+ *
+ * The check is made before the statement runs, since an index that takes an
+ * hour to build, or is built concurrently, cannot be taken back for its name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_constraint.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+
+#include "guc.h"
+#include "naming.h"
+
+/* Where a new name may be taken. */
+typedef struct Place
+{
+	OrmNameKind kind;
+	Oid			namespaceid;
+} Place;
+
+/* For orm_choose_name(). */
+static bool
+is_taken(const char *name, void *state)
+{
+	const Place *place = state;
+
+	return orm_constraint_name_exists(place->kind, name, place->namespaceid);
+}
+
+/*
+ * Has any table a CHECK of this name?  CREATE TABLE ... LIKE and ATTACH PARTITION
+ * need the CHECKs of two tables to have the same name, which can follow the
+ * convention for one of them only.
+ */
+static bool
+is_name_of_check(const char *name)
+{
+	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = ((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* Raise a WARNING or an ERROR if a name does not follow the conventions. */
+void
+orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
+			   const char *name, Oid namespaceid)
+{
+	const OrmConvention *convention = orm_convention(conventions, subject->schema, subject->kind);
+	Place		place = {subject->kind, namespaceid};
+	OrmNameSubject better;
+	char	   *identity;
+
+	if (orm_naming_check == ORM_NAMING_CHECK_OFF ||
+		orm_name_conforms(conventions, subject, name) ||
+		(subject->kind == ORM_NAME_CHECK && is_name_of_check(name)))
+		return;
+
+	identity = orm_name_identity(subject, name);
+	if (orm_is_exempt(orm_load_exemptions(), identity))
+		return;
+
+	better = orm_subject_to_rename(convention, subject, name);
+	ereport(orm_naming_check == ORM_NAMING_CHECK_ERROR ? ERROR : WARNING,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg("name \"%s\" of %s on table \"%s\" does not follow the naming convention",
+					name, orm_name_kind_noun(subject->kind), subject->table),
+			 strlen(name) == NAMEDATALEN - 1
+			 ? errdetail("The name is as long as a name can be, so it may have been cut.") : 0,
+			 errhint("Expected is \"%s\". To keep the name: INSERT INTO orm_ext.naming_exemption (object, reason) VALUES (%s, 'why');",
+					 orm_choose_name(convention, &better, is_taken, &place),
+					 quote_literal_cstr(identity))));
+}

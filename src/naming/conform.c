@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * conform.c
+ *		Does a name follow its convention?
+ *
+ * A name conforms if the convention could have given it: as it is, shortened
+ * by either rule, or with the digits that tell it from another one.  Where a
+ * template has %(constraint_name)s in it, anything may stand there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/defrem.h"
+
+#include "naming.h"
+
+/* Length of the digits that a name ends in; PostgreSQL's begin at 1. */
+static int
+trailing_digits(const char *name)
+{
+	int			length = strlen(name);
+	int			digits = 0;
+
+	while (digits < length && isdigit((unsigned char) name[length - 1 - digits]))
+		digits++;
+	return digits;
+}
+
+/* Is a name the one that a template gives, by a rule for long names, or that with digits? */
+static bool
+is_expansion(const OrmConvention *convention, const OrmNameSubject *subject,
+			 OrmNameOverflow overflow, const char *name)
+{
+	int			length = strlen(name);
+
+	for (int digits = trailing_digits(name); digits >= 0; digits--)
+	{
+		const char *tail = name + length - digits;
+
+		if (*tail != '0' &&
+			strcmp(orm_expand_template(convention, subject, overflow, tail), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is a name "before", something, "after"?  Digits may follow. */
+static bool
+is_framed(const char *name, const char *before, const char *after)
+{
+	size_t		nbefore = strlen(before);
+	size_t		nafter = strlen(after);
+
+	for (int length = strlen(name), digits = trailing_digits(name); digits >= 0; digits--)
+	{
+		size_t		rest = length - digits;
+
+		if (rest > nbefore + nafter &&
+			strncmp(name, before, nbefore) == 0 &&
+			strncmp(name + rest - nafter, after, nafter) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Is a name what PostgreSQL calls a CHECK of several columns, or none? */
+static bool
+is_native_check(const OrmNameSubject *subject, const char *name)
+{
+	const char *native = makeObjectName(subject->table, NULL, "check");
+	size_t		length = strlen(native);
+
+	return strncmp(name, native, length) == 0 &&
+		trailing_digits(name) == (int) (strlen(name) - length);
+}
+
+/* The same for one rule of the convention. */
+static bool
+conforms_to(const OrmConvention *convention, const OrmNameSubject *subject, const char *name)
+{
+	char	   *before;
+	char	   *after;
+
+	if (convention->template == NULL || (subject->kind == ORM_NAME_INDEX && subject->columns == NIL))
+		return true;
+	if (!orm_template_wants_name(convention->template))
+		return is_expansion(convention, subject, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
+			is_expansion(convention, subject, ORM_NAME_OVERFLOW_POSTGRES, name);
+
+	orm_template_frame(convention, subject, &before, &after);
+	return is_framed(name, before, after) ||
+		orm_is_shortened(name, before) ||
+		(subject->kind == ORM_NAME_CHECK && is_native_check(subject, name));
+}
+
+/* Does a name follow the conventions? */
+bool
+orm_name_conforms(const OrmConventions *conventions, const OrmNameSubject *subject,
+				  const char *name)
+{
+	if (conforms_to(orm_convention(conventions, subject->schema, subject->kind), subject, name))
+		return true;
+
+	/* a unique index may stand for a constraint, as under soft delete */
+	return subject->is_unique_index &&
+		conforms_to(orm_convention(conventions, subject->schema, ORM_NAME_UNIQUE), subject, name);
+}
+
+/* Step over what a name begins with, if something remains. */
+static const char *
+without_beginning(const char *name, const char *beginning)
+{
+	size_t		length = strlen(beginning);
+
+	return strncmp(name, beginning, length) == 0 && name[length] != '\0' ? name + length : name;
+}
+
+/*
+ * The subject for a new name in place of one that does not conform.  Where the
+ * template wants a name, it is the old one without what other conventions put
+ * around it.
+ */
+OrmNameSubject
+orm_subject_to_rename(const OrmConvention *convention, const OrmNameSubject *subject,
+					  const char *name)
+{
+	static const char *const endings[] = {"_check", "_chk", "_ck"};
+	OrmNameSubject result = *subject;
+	char	   *core;
+
+	if (convention->template == NULL || !orm_template_wants_name(convention->template) ||
+		(subject->kind == ORM_NAME_CHECK && is_native_check(subject, name)))
+		return result;
+
+	core = pstrdup(without_beginning(without_beginning(name, "ck_"), "chk_"));
+	core = pstrdup(without_beginning(core, psprintf("%s_", subject->table)));
+	for (int i = 0; i < lengthof(endings); i++)
+	{
+		int			rest = (int) strlen(core) - (int) strlen(endings[i]);
+
+		if (rest > 0 && strcmp(core + rest, endings[i]) == 0)
+		{
+			core[rest] = '\0';
+			break;
+		}
+	}
+	result.constraint_name = core;
+	return result;
+}

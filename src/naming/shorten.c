@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * shorten.c
+ *		Names that are longer than PostgreSQL allows.
+ *
+ * Two rules are known.  SQLAlchemy cuts the name and appends a digest of the
+ * whole; PostgreSQL's makeObjectName() cuts the longest of what comes from the
+ * table and keeps the rest.  Unlike SQLAlchemy, which counts characters, both
+ * count bytes here, as the server does, and cut between characters.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/md5.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+#include "naming.h"
+
+#define MAX_NAME (NAMEDATALEN - 1)
+#define MD5_DIGITS (MD5_DIGEST_LENGTH * 2)
+#define DIGEST_DIGITS 4		/* that SQLAlchemy takes of them */
+
+/* Bytes that SQLAlchemy keeps of a long name, an underscore and a digest of it following. */
+#define KEPT_BYTES (MAX_NAME - 8)
+
+/* A string cut to so many bytes at most, between characters. */
+static char *
+cut(const char *text, int bytes)
+{
+	return pnstrdup(text, pg_mbcliplen(text, strlen(text), bytes));
+}
+
+/*
+ * The last digits of the MD5 of a name in UTF-8; NULL where the server's
+ * cryptographic library refuses to compute it.
+ */
+static const char *
+digest(const char *name)
+{
+	char	   *hex = palloc(MD5_DIGITS + 1);
+	char	   *utf8 = pg_server_to_any(name, strlen(name), PG_UTF8);
+	const char *problem;
+
+	if (!pg_md5_hash(utf8, strlen(utf8), hex, &problem))
+		return NULL;
+	return hex + MD5_DIGITS - DIGEST_DIGITS;
+}
+
+/* Number of the part to take a byte from: the longest variable one, the last of these. */
+static int
+longest_part(const OrmNamePart *parts, const int *lengths, int count)
+{
+	int			longest = -1;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (parts[i].is_variable && lengths[i] > 0 &&
+			(longest < 0 || lengths[i] >= lengths[longest]))
+			longest = i;
+	}
+	return longest;
+}
+
+/* PostgreSQL's rule. */
+static char *
+shorten_parts(const OrmNamePart *parts, int count, const char *digits)
+{
+	int		   *lengths = palloc_array(int, count);
+	int			total = strlen(digits);
+	int			longest;
+	StringInfoData name;
+
+	for (int i = 0; i < count; i++)
+		total += lengths[i] = strlen(parts[i].text);
+	while (total > MAX_NAME && (longest = longest_part(parts, lengths, count)) >= 0)
+	{
+		lengths[longest]--;
+		total--;
+	}
+
+	initStringInfo(&name);
+	for (int i = 0; i < count; i++)
+		appendStringInfoString(&name, parts[i].is_variable ? cut(parts[i].text, lengths[i]) : parts[i].text);
+	return psprintf("%s%s", cut(name.data, MAX_NAME - strlen(digits)), digits);
+}
+
+/*
+ * Put a name together, with digits behind it that may be empty.
+ */
+char *
+orm_join_name(const OrmNamePart *parts, int count, OrmNameOverflow overflow, const char *digits)
+{
+	StringInfoData name;
+	const char *tail;
+
+	initStringInfo(&name);
+	for (int i = 0; i < count; i++)
+		appendStringInfoString(&name, parts[i].text);
+
+	if (name.len + strlen(digits) <= MAX_NAME)
+		return psprintf("%s%s", name.data, digits);
+	if (overflow == ORM_NAME_OVERFLOW_POSTGRES)
+		return shorten_parts(parts, count, digits);
+	if (name.len <= MAX_NAME)
+		return psprintf("%s%s", cut(name.data, MAX_NAME - strlen(digits)), digits);
+	tail = digest(name.data);
+	if (tail == NULL)
+		return shorten_parts(parts, count, digits);
+	return psprintf("%s_%s%s", cut(name.data, KEPT_BYTES), tail, digits);
+}
+
+/*
+ * Can a name be what became of a longer one that began like this?  The rest
+ * of the longer name is not known, so its digest cannot be checked.
+ */
+bool
+orm_is_shortened(const char *name, const char *before)
+{
+	int			length = strlen(name);
+	int			kept = length - 1 - DIGEST_DIGITS;
+
+	/* as many bytes as fit before a cut between characters */
+	if (kept <= KEPT_BYTES - MAX_MULTIBYTE_CHAR_LEN || kept > KEPT_BYTES)
+		return false;
+	return name[kept] == '_' &&
+		strspn(name + kept + 1, "0123456789abcdef") == DIGEST_DIGITS &&
+		strncmp(name, before, Min(kept, (int) strlen(before))) == 0;
+}

@@ -1,0 +1,258 @@
+"""The rules for names, written down independently of the extension: templates, cutting, conformity.
+
+A name is a list of parts: text, and whether the text comes from a token, so that it may be cut.
+"""
+
+from dataclasses import dataclass, replace
+import hashlib
+import re
+
+LIMIT = 63      # bytes
+KINDS = ('pk', 'uq', 'fk', 'ck', 'ix', 'ex')
+TOKEN = re.compile(r'%(?:%|\((\w+)\)s)')
+COLUMNS = re.compile(r'(referred_)?column_(\d+)(N|_N)?_(name|key|label)')
+DIGITS = re.compile(r'[0-9]+\Z')
+
+FIRST_COLUMN = {
+    'pk': '%(table_name)s_pkey',
+    'uq': '%(table_name)s_%(column_0_name)s_key',
+    'fk': '%(table_name)s_%(column_0_name)s_fkey',
+    'ck': '%(table_name)s_%(constraint_name)s_check',
+    'ix': '%(column_0_label)s_idx',
+    'ex': '%(table_name)s_%(column_0_N_name)s_excl',
+}
+ALL_COLUMNS = {
+    **FIRST_COLUMN,
+    'uq': '%(table_name)s_%(column_0_N_name)s_key',
+    'fk': '%(table_name)s_%(column_0_N_name)s_fkey',
+    'ix': '%(table_name)s_%(column_0_N_name)s_idx',
+}
+NONE = dict.fromkeys(KINDS)
+PRESETS = {'first_column': FIRST_COLUMN, 'all_columns': ALL_COLUMNS, 'none': NONE}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A constraint or an index that has a name or gets one."""
+
+    kind: str
+    schema: str
+    table: str
+    columns: tuple = ()
+    constraint_name: str = None
+    referred: str = None            # the table that a foreign key refers to
+    referred_columns: tuple = ()
+    unique: bool = False            # a unique index without a constraint
+    native: tuple = ()              # the columns' names as PostgreSQL's own chooser has them
+
+    def but(self, **changes):
+        """The same with something changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of orm_ext.naming_template."""
+
+    template: str
+    overflow: str = 'sqlalchemy'
+    schema_in_label: bool = False
+
+
+class Config:
+    """The rows of orm_ext.naming_template."""
+
+    def __init__(self, rows=None):
+        self.rows = rows or {}      # (schema or None, kind) → Rule
+
+    def rule(self, schema, kind):
+        """The rule for a kind in a schema."""
+        default = Rule(FIRST_COLUMN[kind])
+        return self.rows.get((schema, kind), self.rows.get((None, kind), default))
+
+
+def size(text):
+    """Length in bytes."""
+    return len(text.encode())
+
+
+def clip(text, limit):
+    """The beginning of a text, of that many bytes at most, without a broken character."""
+    return text.encode()[:max(limit, 0)].decode(errors='ignore')
+
+
+# Expanding
+
+def expand(rule, thing):
+    """The parts of the name that a template gives; None where it needs a name that is not there."""
+    parts, end = [], 0
+    for match in TOKEN.finditer(rule.template):
+        if match.start() > end:
+            parts.append((rule.template[end:match.start()], False))
+        end = match.end()
+        if match.group() == '%%':
+            parts.append(('%', False))
+            continue
+        text = token(match.group(1), rule, thing)
+        if text is None:
+            return None
+        parts.append((text, True))
+    if end < len(rule.template):
+        parts.append((rule.template[end:], False))
+    return parts
+
+
+def token(name, rule, thing):
+    """The value of a token."""
+    if name == 'table_name':
+        return thing.table
+    if name == 'referred_table_name':
+        return thing.referred or ''
+    if name == 'constraint_name':
+        return thing.constraint_name
+    referred, position, form, what = COLUMNS.fullmatch(name).groups()
+    columns = thing.referred_columns if referred else thing.columns
+    if what == 'label':
+        schema = thing.schema.replace('.', '_') + '_' if rule.schema_in_label else ''
+        columns = [f'{schema}{thing.table}_{column}' for column in columns]
+    if form:
+        return ('_' if form == '_N' else '').join(columns)
+    return columns[int(position)] if int(position) < len(columns) else ''
+
+
+def whole(parts):
+    """The name before it is cut."""
+    return ''.join(text for text, _ in parts)
+
+
+# Cutting
+
+def cut(parts, overflow, digits=''):
+    """A name of at most 63 bytes, with digits behind it."""
+    if overflow == 'postgres':
+        return cut_postgres(parts, digits)
+    name = cut_sqlalchemy(whole(parts))
+    return clip(name, LIMIT - len(digits)) + digits
+
+
+def cut_sqlalchemy(name):
+    """The first 55 bytes and a piece of the hash."""
+    if size(name) <= LIMIT:
+        return name
+    return f'{clip(name, 55)}_{hashlib.md5(name.encode()).hexdigest()[-4:]}'
+
+
+def cut_postgres(parts, digits=''):
+    """What is longest among the parts that come from tokens gets shorter until all fits; of equals the last."""
+    available = LIMIT - len(digits) - sum(size(text) for text, variable in parts if not variable)
+    sizes = [size(text) for text, variable in parts if variable]
+    while sizes and sum(sizes) > max(available, 0):
+        longest = max(sizes)
+        sizes[len(sizes) - 1 - sizes[::-1].index(longest)] -= 1
+    rest = iter(sizes)
+    return clip(''.join(clip(text, next(rest)) if variable else text for text, variable in parts),
+                LIMIT - len(digits)) + digits
+
+
+def numbered(parts, overflow, is_free):
+    """The first free one among name, name1, name2 and so on."""
+    number = 0
+    while True:
+        name = cut(parts, overflow, str(number or ''))
+        if is_free(name):
+            return name
+        number += 1
+
+
+# PostgreSQL's own names
+
+SUFFIXES = {'pk': 'pkey', 'uq': 'key', 'fk': 'fkey', 'ck': 'check', 'ix': 'idx', 'ex': 'excl', 'nn': 'not_null'}
+
+
+def native(thing):
+    """The parts of the name that PostgreSQL would choose."""
+    parts = [(thing.table, True)]
+    columns = thing.native if thing.kind != 'ck' or len(thing.native) == 1 else ()
+    if thing.kind != 'pk' and columns:
+        parts += [('_', False), ('_'.join(columns), True)]
+    return [*parts, (f'_{SUFFIXES[thing.kind]}', False)]
+
+
+# Choosing and judging
+
+def choice(config, thing):
+    """(parts, overflow) of the name of something unnamed."""
+    rule = config.rule(thing.schema, thing.kind)
+    own = native(thing), 'postgres'
+    if rule.template is None or thing.kind in ('ix', 'ex') and not thing.columns:
+        return own
+    if thing.kind == 'ck' and len(thing.columns) == 1:
+        thing = thing.but(constraint_name=thing.columns[0])
+    elif thing.kind == 'ck' and wants_name(rule.template):
+        return own
+    parts = expand(rule, thing)
+    return (parts, rule.overflow) if parts is not None else own
+
+
+def wants_name(template):
+    """Whether a template has the token constraint_name."""
+    return 'constraint_name' in (match.group(1) for match in TOKEN.finditer(template))
+
+
+def expected(config, thing, name):
+    """(parts, overflow) of what a name ought to be; None where there is no convention."""
+    rule = config.rule(thing.schema, thing.kind)
+    if rule.template is None:
+        return None
+    parts = expand(rule, thing.but(constraint_name=name))
+    return parts, rule.overflow
+
+
+def conforms(config, thing, name, others=()):
+    """Whether a name follows the convention; None where the contract leaves it open.
+
+    others are names of CHECK constraints of other tables.
+    """
+    rule = config.rule(thing.schema, thing.kind)
+    verdict = follows(rule, thing, name)
+    if not verdict and thing.kind == 'ix' and thing.unique:
+        verdict = either(verdict, follows(config.rule(thing.schema, 'uq'), thing.but(kind='uq'), name))
+    if not verdict and thing.kind == 'ck':
+        if name in others or wants_name(rule.template) and numbers(native(thing.but(native=())), name):
+            return True
+    return verdict
+
+
+def either(one, other):
+    """Three-valued or."""
+    if one or other:
+        return True
+    return None if one is None or other is None else False
+
+
+def follows(rule, thing, name):
+    """Whether a name follows one template."""
+    if rule.template is None:
+        return True
+    if wants_name(rule.template):
+        return follows_open(rule, thing, name)
+    return numbers(expand(rule, thing), name)
+
+
+def numbers(parts, name):
+    """Whether a name is the expected one in either rule, perhaps with digits."""
+    tail = DIGITS.search(name)
+    digits = ['', *(name[position:] for position in range(tail.start(), len(name)))] if tail else ['']
+    return any(name in (cut(parts, overflow, number), cut(parts, overflow) + number)
+               for overflow in ('sqlalchemy', 'postgres') for number in digits)
+
+
+def follows_open(rule, thing, name):
+    """Whether a name follows a template that takes any constraint_name."""
+    parts, pattern = expand(rule, thing.but(constraint_name='\0')), ''
+    for text, _ in parts:
+        pattern += '.+' if text == '\0' else re.escape(text)
+    if re.fullmatch(pattern + '[0-9]*', name, re.DOTALL):
+        return True
+    # What was cut may have been anything.
+    return None if size(whole(parts)) - 1 > LIMIT - 3 or size(name) >= 55 else False

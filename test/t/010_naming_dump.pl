@@ -1,0 +1,237 @@
+# pg_dump, pg_restore and pg_upgrade of a database in which next to no name follows its convention:
+# no restore is refused or warned, whatever orm_ext.naming_check says and wherever that is set, all
+# names are as they were, byte by byte, and templates and exemptions come along.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use OrmExt::Naming;
+use OrmExt::Test;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('main', q(
+autovacuum = off
+max_wal_senders = 0
+session_preload_libraries = 'orm_ext'));
+my $dumps = PostgreSQL::Test::Utils::tempdir();
+my @psql = ('psql', '-Xq', '-v', 'ON_ERROR_STOP=1');
+my @restore = ('pg_restore', '--exit-on-error');
+
+create_database($node, 'wild');
+ask($node, 'wild', q(SET orm_ext.naming_fill = off; SET orm_ext.naming_check = off; SET client_min_messages = warning;)
+	  . wild_schema($node->pg_version) . strange_templates());
+ask($node, 'postgres', q(CREATE ROLE restorer SUPERUSER LOGIN));
+
+my %original = (names => names_of($node, 'wild'), conventions => conventions_of($node, 'wild'));
+my $violations = q(SELECT count(*) FROM orm_ext.naming_audit() WHERE NOT conforms AND schema = 'Wild "one"');
+
+cmp_ok(ask($node, 'wild', $violations), '>', 15, 'there are names of all kinds that follow no convention');
+is(ask($node, 'wild', "$violations AND exempt"), ask($node, 'wild', q(
+		SELECT count(*) FROM orm_ext.naming_audit() WHERE NOT conforms
+			AND ("table" = 'account' AND name = 'PK of account' OR "table" ~ '^event' AND schema = 'Wild "one"'))),
+	'... some of them exempted');
+
+# A dump of a database as text, without what differs from dump to dump.
+sub text_of
+{
+	my ($server, $database) = @_;
+	my $file = "$dumps/$database.text";
+
+	run_client($server, "pg_dump of $database", 'pg_dump', '-f', $file, $database);
+	return slurp_file($file) =~ s/^\\(?:un)?restrict .*\n//mgr;
+}
+
+sub is_like_original
+{
+	my ($name, $server, $database) = @_;
+
+	is(names_of($server, $database), $original{names}, "$name: all names are as they were");
+	is(conventions_of($server, $database), $original{conventions}, "$name: templates and exemptions came along");
+	return;
+}
+
+# What an ordinary session is told of a name that follows no convention.
+my $wrong = 'CREATE TABLE fresh (a int CONSTRAINT "wrong" PRIMARY KEY)';
+my %answer = (
+	off => qr/^$/,
+	warn => qr/^WARNING:  42602: name "wrong" of primary key on table "fresh" does not follow/,
+	error => qr/ERROR:  42602: name "wrong" of primary key on table "fresh" does not follow/);
+
+# A database to restore into, with options by ALTER DATABASE.
+sub empty_database
+{
+	my ($name, @settings) = @_;
+
+	ask($node, 'postgres', "CREATE DATABASE $name");
+	ask($node, 'postgres', "ALTER DATABASE $name SET $_") for @settings;
+	return;
+}
+
+sub drop_database { return ask($node, 'postgres', "DROP DATABASE $_[0]"); }
+
+note 'kinds of dumps, with naming_check = error';
+
+my %dump = (
+	custom => [qw(-Fc)],
+	tar => [qw(-Ft)],
+	directory => [qw(-Fd -j2)],
+	plain => [],
+	inserts => [qw(--inserts)],
+	clean => [qw(--clean --if-exists)],
+	create => [qw(--create)],
+	'pre-data' => [qw(--section=pre-data)],
+	data => [qw(--section=data)],
+	'post-data' => [qw(--section=post-data)],
+	schema => [qw(--schema-only)],
+	rows => [qw(--data-only --disable-triggers)],
+	with_rls => [qw(--enable-row-security)]);
+
+for my $kind (sort keys %dump)
+{
+	run_client($node, "pg_dump @{$dump{$kind}}", 'pg_dump', @{ $dump{$kind} }, '-f', "$dumps/$kind", 'wild');
+}
+my $text = text_of($node, 'wild');
+
+# Restore by one command after the other into a database of its own, and compare.
+sub restore
+{
+	my ($name, @commands) = @_;
+
+	empty_database('restored', q(orm_ext.naming_check = 'error'));
+	is(run_client($node, "$name: @{$_}[0 .. 1]", @$_), '', "$name: nobody is told anything") for @commands;
+	is_like_original($name, $node, 'restored');
+	is(text_of($node, 'restored') =~ s/restored/wild/gr, $text, "$name: a second dump is the same");
+	like(told($node, 'restored', $wrong), $answer{error}, "$name: other sessions are checked");
+	drop_database('restored');
+	return;
+}
+
+restore('custom', [ @restore, '-d', 'restored', "$dumps/custom" ]);
+restore('custom, one transaction', [ @restore, '-1', '-d', 'restored', "$dumps/custom" ]);
+restore('custom -j2', [ @restore, '-j2', '-d', 'restored', "$dumps/custom" ]);
+restore('tar', [ @restore, '-d', 'restored', "$dumps/tar" ]);
+restore('directory -j2', [ @restore, '-j2', '-d', 'restored', "$dumps/directory" ]);
+restore('plain', [ @psql, '-d', 'restored', '-f', "$dumps/plain" ]);
+restore('plain, one transaction', [ @psql, '-1', '-d', 'restored', '-f', "$dumps/plain" ]);
+restore('--inserts', [ @psql, '-d', 'restored', '-f', "$dumps/inserts" ]);
+restore('sections', map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'pre-data', 'data', 'post-data');
+restore('sections of pg_restore', map { [ @restore, "--section=$_", '-j2', '-d', 'restored', "$dumps/directory" ] } 'pre-data', 'data', 'post-data');
+restore('schema and rows', map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'schema', 'rows');
+restore('--enable-row-security', [ @psql, '-d', 'restored', '-f', "$dumps/with_rls" ]);
+
+# --clean drops what an earlier restore has made
+restore('--clean --if-exists', map { [ @psql, '-d', 'restored', '-f', "$dumps/clean" ] } 1, 2);
+restore('pg_restore --clean --if-exists', map { [ @restore, '--clean', '--if-exists', '-d', 'restored', "$dumps/custom" ] } 1, 2);
+
+note 'where naming_check is set';
+
+# As above, with one setting; for each the custom format and, in turn, others.
+my @ways = (
+	[ plain => [ @psql, '-d', 'restored', '-f', "$dumps/plain" ] ],
+	[ directory => [ @restore, '-j2', '-d', 'restored', "$dumps/directory" ] ],
+	[ sections => map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'pre-data', 'data', 'post-data' ]);
+
+sub restore_with
+{
+	my ($where, $mode) = @_;
+	my $other = shift @ways;
+
+	push @ways, $other;
+	for my $way ([ custom => [ @restore, '-d', 'restored', "$dumps/custom" ] ], $other)
+	{
+		my ($name, @commands) = @$way;
+
+		ask($node, 'postgres', 'CREATE DATABASE restored');
+		is(join('', map { run_client($node, "$where, $mode, $name: $_->[0]", @$_) } @commands), '',
+			"$where, $mode, $name: nobody is told anything");
+		is_like_original("$where, $mode, $name", $node, 'restored');
+		like(told($node, 'restored', $wrong), $answer{$mode}, "$where, $mode: it is in force");
+		drop_database('restored');
+	}
+	return;
+}
+
+for my $mode (qw(off warn error))
+{
+	{
+		local $ENV{PGOPTIONS} = "-c orm_ext.naming_check=$mode";
+		restore_with('PGOPTIONS', $mode);
+	}
+	{
+		local $ENV{PGUSER} = 'restorer';
+		ask($node, 'postgres', "ALTER ROLE restorer SET orm_ext.naming_check = $mode");
+		restore_with('ALTER ROLE', $mode);
+	}
+	ask($node, 'postgres', "ALTER ROLE ALL SET orm_ext.naming_check = $mode");
+	restore_with('ALTER ROLE ALL', $mode);
+	ask($node, 'postgres', 'ALTER ROLE ALL RESET orm_ext.naming_check');
+	$node->append_conf('postgresql.conf', "orm_ext.naming_check = $mode");
+	$node->reload;
+	restore_with('postgresql.conf', $mode);
+}
+
+# --create brings the database's own setting along, which is in force for the rest of the dump.
+ask($node, 'wild', q(ALTER DATABASE wild SET orm_ext.naming_check = 'error'));
+run_client($node, 'pg_dump --create', 'pg_dump', '-Fc', '--create', '-f', "$dumps/created", 'wild');
+run_client($node, 'pg_dump --create', 'pg_dump', '--create', '-f', "$dumps/created.sql", 'wild');
+ask($node, 'postgres', 'ALTER DATABASE wild RENAME TO wild_before');
+is(run_client($node, 'pg_restore --create', @restore, '--create', '-d', 'postgres', "$dumps/created"), '', '... without messages');
+is_like_original('--create', $node, 'wild');
+like(told($node, 'wild', $wrong), $answer{error}, '... and the setting is there');
+is(run_client($node, 'pg_restore --clean --create', @restore, '--clean', '--create', '-d', 'postgres', "$dumps/created"), '', '... without messages');
+is_like_original('--clean --create', $node, 'wild');
+drop_database('wild');
+is(run_client($node, 'psql of --create', @psql, '-d', 'postgres', '-f', "$dumps/created.sql"), '', '... without messages');
+is_like_original('plain --create', $node, 'wild');
+
+note 'a restored database goes on';
+
+is(ask($node, 'wild', q(
+		SET search_path = "Wild ""one""";
+		CREATE TABLE fresh (a int PRIMARY KEY, b int UNIQUE CHECK (b > 0) REFERENCES account);
+		CREATE INDEX ON fresh (a, b);
+		SELECT string_agg(relname, ', ' ORDER BY relname COLLATE "C") FROM pg_class JOIN pg_index ON pg_class.oid = indexrelid WHERE indrelid = 'fresh'::regclass;
+		SELECT string_agg(conname, ', ' ORDER BY conname COLLATE "C") FROM pg_constraint WHERE conrelid = 'fresh'::regclass AND contype <> 'n';
+		DROP TABLE fresh;)),
+	"idx fresh (a_b), pk_fresh, uq_fresh_b\nck_fresh_b, fk_fresh_b_account, pk_fresh, uq_fresh_b", 'new objects get the names of the templates');
+is(ask($node, 'wild', $violations), ask($node, 'wild_before', $violations), 'the same names are reported');
+
+note 'what does look like a user';
+
+# The two settings by which a restore is known have to be there together.
+like(told($node, 'wild', "SET check_function_bodies = off; $wrong"), $answer{error}, 'check_function_bodies = off alone is no restore');
+like(told($node, 'wild', "SET row_security = off; $wrong"), $answer{error}, 'row_security = off alone is no restore');
+
+note 'pg_upgrade --link';
+
+ask($node, 'postgres', 'DROP DATABASE wild_before; DROP ROLE restorer');
+my $upgraded = PostgreSQL::Test::Cluster->new('upgraded');
+my $bindir = $node->config_data('--bindir');
+
+$upgraded->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
+$_->append_conf('postgresql.conf', q(
+autovacuum = off
+session_preload_libraries = ''
+shared_preload_libraries = 'orm_ext'
+orm_ext.naming_check = 'error'
+orm_ext.naming_follow = on)) for $node, $upgraded;
+$node->stop;
+chdir $dumps or die "chdir: $!";
+command_ok([
+	'pg_upgrade', '--no-sync', '--link', '-d', $node->data_dir, '-D', $upgraded->data_dir,
+	'-b', $bindir, '-B', $bindir, '-s', $upgraded->host, '-p', $node->port, '-P', $upgraded->port ],
+	'pg_upgrade --link');
+chdir '/';
+$upgraded->start;
+is_like_original('pg_upgrade', $upgraded, 'wild');
+is(text_of($upgraded, 'wild'), $text, 'pg_upgrade: a dump is the same as before');
+like(told($upgraded, 'wild', $wrong), $answer{error}, 'pg_upgrade: sessions are checked');
+is(told($upgraded, 'wild', 'CREATE TABLE fresh (a int CONSTRAINT pk_fresh PRIMARY KEY)'), '', '... against the templates');
+$upgraded->stop;
+
+done_testing();
