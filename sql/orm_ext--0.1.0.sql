@@ -323,13 +323,27 @@ Kinds are pk, uq, fk, ck, ix (indexes of no constraint) and ex. A null template 
 COMMENT ON COLUMN orm_ext.naming_template.template IS
 'Literal text and tokens: %(table_name)s, %(column_0_name)s, %(column_0N_name)s, %(column_0_N_name)s (and column_1_name ...; the same with _label or _key), %(referred_table_name)s, %(referred_column_0_name)s, %(constraint_name)s, %%.';
 
+CREATE FUNCTION orm_ext.naming_template_changed() RETURNS trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_naming_template_changed';
+
+COMMENT ON FUNCTION orm_ext.naming_template_changed() IS
+'Trigger function of orm_ext.naming_template: has all sessions read the table again. Errors: 39P01 called otherwise.';
+
+CREATE TRIGGER naming_template_changed
+AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON orm_ext.naming_template
+FOR EACH STATEMENT EXECUTE FUNCTION orm_ext.naming_template_changed();
+
+-- by replication as well
+ALTER TABLE orm_ext.naming_template ENABLE ALWAYS TRIGGER naming_template_changed;
+
 GRANT SELECT ON orm_ext.naming_template TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('orm_ext.naming_template', '');
 
 CREATE TABLE orm_ext.naming_exemption (
 	object text CONSTRAINT naming_exemption_object_key UNIQUE,
 	pattern text
-		CONSTRAINT naming_exemption_pattern_check CHECK (('' ~ pattern) IS NOT NULL),
+		CONSTRAINT naming_exemption_pattern_check CHECK (pattern IS NULL OR ('' ~ pattern) IS NOT NULL),
 	reason text NOT NULL,
 	until timestamptz NOT NULL DEFAULT 'infinity',
 	CONSTRAINT naming_exemption_check CHECK (pg_catalog.num_nonnulls(object, pattern) = 1)
@@ -343,7 +357,7 @@ SELECT pg_catalog.pg_extension_config_dump('orm_ext.naming_exemption', '');
 
 CREATE FUNCTION orm_ext.naming_preset(preset text)
 RETURNS TABLE (kind text, template text)
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'orm_naming_preset';
 
 COMMENT ON FUNCTION orm_ext.naming_preset(text) IS
@@ -382,7 +396,7 @@ AS 'MODULE_PATHNAME', 'orm_expected_name_of';
 
 COMMENT ON FUNCTION orm_ext.expected_name(text, regclass, text[], text, regclass, text[]) IS
 'The name that the convention gives to a constraint or index, shortened if need be; whether it is free is not looked at. Null where the convention gives none.
-Arguments: pk, uq, fk, ck, ix or ex; the table; columns, which need not exist; for %(constraint_name)s, the name that was given (a ck of one column goes by that); for fk, the table and the columns that it refers to.
+Arguments: pk, uq, fk, ck, ix or ex; the table; columns, which need not exist; for %(constraint_name)s, the name that was given (a ck of one column goes by that); for fk, the table and the columns that it refers to (null: its primary key).
 Errors: 22023 unknown kind, 42P01 no such table.';
 
 -- ---------------------------------------------------------------------------

@@ -168,7 +168,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 
 	if (!IsBinaryUpgrade)
 		check_utility(pstmt->utilityStmt);
-	pstmt = orm_name_statement(pstmt, context);
+	pstmt = orm_name_statement(pstmt, read_only_tree, context);
 
 	if (scope == ORM_SCOPE_ORDINARY)
 	{

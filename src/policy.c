@@ -67,6 +67,10 @@ static uint64 generation = 1;
 /* How often a callback was called: tells of invalidations while reading. */
 static uint64 invalidations = 0;
 
+/* A relation that another file keeps a copy of, and a number that changes with it. */
+static Oid	watched_relation = InvalidOid;
+static uint64 watched_changes = 1;
+
 /* Mark the entry of one relation, or all of them. */
 static void
 invalidate_relation(Datum arg, Oid relid)
@@ -74,6 +78,8 @@ invalidate_relation(Datum arg, Oid relid)
 	OrmPolicy  *policy;
 
 	invalidations++;
+	if (!OidIsValid(relid) || relid == watched_relation)
+		watched_changes++;
 	if (OidIsValid(relid))
 	{
 		policy = hash_search(policies, &relid, HASH_FIND, NULL);
@@ -479,6 +485,20 @@ void
 orm_policy_watch(Oid relid)
 {
 	(void) lookup_policy(relid);
+}
+
+/* Watch the one relation that another file keeps a copy of. */
+void
+orm_watch_relation(Oid relid)
+{
+	watched_relation = relid;
+}
+
+/* A number that changes whenever that relation may have changed. */
+uint64
+orm_watched_changes(void)
+{
+	return watched_changes;
 }
 
 /*

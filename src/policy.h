@@ -38,6 +38,8 @@ extern void orm_policy_init(void);
 
 extern uint64 orm_policy_generation(void);
 extern void orm_policy_watch(Oid relid);
+extern void orm_watch_relation(Oid relid);
+extern uint64 orm_watched_changes(void);
 extern bool orm_trigger_fires(char enabled);
 extern int	orm_trigger_depth(void);
 

@@ -46,7 +46,7 @@ orm_naming_audit(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const char *schema = PG_ARGISNULL(0) ? NULL : NameStr(*PG_GETARG_NAME(0));
-	OrmConventions *conventions = orm_load_conventions();
+	const OrmConventions *conventions = orm_load_conventions();
 	OrmExemptions *exemptions = orm_load_exemptions();
 	List	   *all = orm_named_in_schema(schema);
 	ListCell   *lc;
@@ -113,7 +113,7 @@ Datum
 orm_expected_name_of(PG_FUNCTION_ARGS)
 {
 	OrmNameSubject subject = {0};
-	OrmConventions *conventions = orm_load_conventions();
+	const OrmConventions *conventions = orm_load_conventions();
 	char	   *kind;
 	char	   *name;
 
@@ -132,7 +132,10 @@ orm_expected_name_of(PG_FUNCTION_ARGS)
 		subject.constraint_name = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	if (!PG_ARGISNULL(4))
 		subject.referred_table = relation_argument(fcinfo, 4);
-	subject.referred_columns = strings_argument(fcinfo, 5);
+	if (!PG_ARGISNULL(5))
+		subject.referred_columns = strings_argument(fcinfo, 5);
+	else if (!PG_ARGISNULL(4))
+		subject.referred_columns = orm_primary_key_names(PG_GETARG_OID(4));
 
 	if (conventions == NULL)
 		PG_RETURN_NULL();

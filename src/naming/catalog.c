@@ -45,7 +45,7 @@ enum
 	" LEFT JOIN pg_attribute AS a ON a.attrelid = " relation " AND a.attnum = key.attnum" \
 	" ORDER BY key.position)"
 
-/* $1: name of a schema or null; $2: OIDs of tables, which others may refer to, or null */
+/* $1: name of a schema or null; $2: OIDs of tables or null; $3: what refers to these as well */
 static const char named_query[] =
 "WITH tables AS ("
 "SELECT c.oid, c.relname, c.relnamespace, n.nspname"
@@ -53,6 +53,8 @@ static const char named_query[] =
 " WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't'"
 " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 " AND ($1 IS NULL OR n.nspname = $1)"
+" AND ($2 IS NULL OR c.oid = ANY ($2)"
+" OR $3 AND c.oid IN (SELECT f.conrelid FROM pg_constraint AS f WHERE f.contype = 'f' AND f.confrelid = ANY ($2)))"
 " AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid"
 " AND d.objsubid = 0 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'))"
 " SELECT CASE k.contype WHEN 'p' THEN 'pk' WHEN 'u' THEN 'uq' WHEN 'f' THEN 'fk' WHEN 'c' THEN 'ck' ELSE 'ex' END,"
@@ -63,7 +65,7 @@ static const char named_query[] =
 " LEFT JOIN pg_class AS r ON r.oid = k.confrelid"
 " LEFT JOIN pg_index AS x ON k.contype = 'x' AND x.indexrelid = k.conindid"
 " WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.coninhcount = 0"
-" AND ($2 IS NULL OR k.conrelid = ANY ($2) OR k.confrelid = ANY ($2))"
+" AND ($2 IS NULL OR t.oid = ANY ($2) OR k.confrelid = ANY ($2))"
 " UNION ALL"
 " SELECT 'ix', t.nspname, t.relname, i.relname,"
 " " COLUMN_NAMES("x.indrelid", "(x.indkey::int2[])[0:x.indnkeyatts - 1]") ","
@@ -72,7 +74,7 @@ static const char named_query[] =
 " FROM tables AS t JOIN pg_index AS x ON x.indrelid = t.oid JOIN pg_class AS i ON i.oid = x.indexrelid"
 " WHERE NOT i.relispartition AND NOT (NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$')"
 " AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))"
-" AND ($2 IS NULL OR x.indrelid = ANY ($2))"
+" AND ($2 IS NULL OR t.oid = ANY ($2))"
 " ORDER BY 2, 3, 1, 4";
 
 /* One value of the current result as a C string, NULL if it is null. */
@@ -156,12 +158,12 @@ read_named(int row)
  * (OrmNamed) belongs to the current context.
  */
 static List *
-query_named(const char *schema, ArrayType *relids)
+query_named(const char *schema, ArrayType *relids, bool with_referrers)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			types[2] = {NAMEOID, OIDARRAYOID};
-	Datum		values[2] = {0, PointerGetDatum(relids)};
-	char		nulls[2] = {schema ? ' ' : 'n', relids ? ' ' : 'n'};
+	Oid			types[3] = {NAMEOID, OIDARRAYOID, BOOLOID};
+	Datum		values[3] = {0, PointerGetDatum(relids), BoolGetDatum(with_referrers)};
+	char		nulls[3] = {schema ? ' ' : 'n', relids ? ' ' : 'n', ' '};
 	int			level = orm_pin_settings();
 	List	   *result = NIL;
 
@@ -169,7 +171,7 @@ query_named(const char *schema, ArrayType *relids)
 		values[0] = DirectFunctionCall1(namein, CStringGetDatum(schema));
 
 	SPI_connect();
-	if (SPI_execute_with_args(named_query, 2, types, values, nulls, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_with_args(named_query, 3, types, values, nulls, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read constraints and indexes");
 	MemoryContextSwitchTo(context);
 	for (uint64 row = 0; row < SPI_processed; row++)
@@ -183,12 +185,12 @@ query_named(const char *schema, ArrayType *relids)
 List *
 orm_named_in_schema(const char *schema)
 {
-	return query_named(schema, NULL);
+	return query_named(schema, NULL, false);
 }
 
-/* Those of some tables (OID), and foreign keys that refer to these. */
+/* Those of some tables (OID), and, if wanted, foreign keys that refer to these. */
 List *
-orm_named_of_relations(List *relids)
+orm_named_of_relations(List *relids, bool with_referrers)
 {
 	Datum	   *elements = palloc_array(Datum, list_length(relids) + 1);
 	ListCell   *lc;
@@ -196,7 +198,7 @@ orm_named_of_relations(List *relids)
 	foreach(lc, relids)
 		elements[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
 	return query_named(NULL, construct_array(elements, list_length(relids), OIDOID,
-											 sizeof(Oid), true, TYPALIGN_INT));
+											 sizeof(Oid), true, TYPALIGN_INT), with_referrers);
 }
 
 /* How list_sort() and bsearch() order CHECKs by name. */

@@ -25,6 +25,7 @@ typedef struct Place
 {
 	OrmNameKind kind;
 	Oid			namespaceid;
+	const char *oldname;		/* of the same object, or NULL */
 } Place;
 
 /* For orm_choose_name(). */
@@ -33,7 +34,8 @@ is_taken(const char *name, void *state)
 {
 	const Place *place = state;
 
-	return orm_constraint_name_exists(place->kind, name, place->namespaceid);
+	return (place->oldname == NULL || strcmp(place->oldname, name) != 0) &&
+		orm_constraint_name_exists(place->kind, name, place->namespaceid);
 }
 
 /*
@@ -60,13 +62,33 @@ is_name_of_check(const char *name)
 	return found;
 }
 
-/* Raise a WARNING or an ERROR if a name does not follow the conventions. */
+/* Are two lists of names (char *) the same? */
+static bool
+equal_names(List *a, List *b)
+{
+	ListCell   *lca;
+	ListCell   *lcb;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(lca, a, lcb, b)
+	{
+		if (strcmp(lfirst(lca), lfirst(lcb)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Raise a WARNING or an ERROR if a name does not follow the conventions.  A
+ * renamed object has an old name.
+ */
 void
 orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
-			   const char *name, Oid namespaceid)
+			   const char *name, const char *oldname, Oid namespaceid)
 {
 	const OrmConvention *convention = orm_convention(conventions, subject->schema, subject->kind);
-	Place		place = {subject->kind, namespaceid};
+	Place		place = {subject->kind, namespaceid, oldname};
 	OrmNameSubject better;
 	char	   *identity;
 
@@ -89,4 +111,32 @@ orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
 			 errhint("Expected is \"%s\". To keep the name: INSERT INTO orm_ext.naming_exemption (object, reason) VALUES (%s, 'why');",
 					 orm_choose_name(convention, &better, is_taken, &place),
 					 quote_literal_cstr(identity))));
+}
+
+/*
+ * Warn if CREATE INDEX IF NOT EXISTS is going to pass over an index that is not
+ * the one it was asked for: the names of two that are too long may have been
+ * cut to the same.
+ */
+void
+orm_check_existing_index(const OrmNameSubject *subject, const char *name, Oid relid)
+{
+	ListCell   *lc;
+
+	if (strlen(name) < NAMEDATALEN - 1)
+		return;
+	foreach(lc, orm_named_of_relations(list_make1_oid(relid), false))
+	{
+		const OrmNamed *named = lfirst(lc);
+
+		if (orm_has_index(named->subject.kind) && strcmp(named->name, name) == 0 &&
+			equal_names(named->subject.columns, subject->columns))
+			return;
+	}
+	ereport(WARNING,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg("index \"%s\" exists already, but not with these columns of table \"%s\"",
+					name, subject->table),
+			 errdetail("The name is as long as a name can be, so it may have been cut."),
+			 errhint("Leave out IF NOT EXISTS and the name to have one given.")));
 }

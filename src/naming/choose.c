@@ -69,8 +69,8 @@ orm_choose_name(const OrmConvention *convention, const OrmNameSubject *subject,
  * Is there a relation of a name?  One that another transaction is about to
  * create counts as well, as it does for PostgreSQL's ChooseRelationName().
  */
-static bool
-relation_name_exists(const char *name, Oid namespaceid)
+bool
+orm_relation_name_exists(const char *name, Oid namespaceid)
 {
 	Relation	rel = table_open(RelationRelationId, AccessShareLock);
 	SnapshotData dirty;
@@ -104,6 +104,6 @@ orm_has_index(OrmNameKind kind)
 bool
 orm_constraint_name_exists(OrmNameKind kind, const char *name, Oid namespaceid)
 {
-	return (orm_has_index(kind) && relation_name_exists(name, namespaceid)) ||
+	return (orm_has_index(kind) && orm_relation_name_exists(name, namespaceid)) ||
 		(kind != ORM_NAME_INDEX && ConstraintNameExists(name, namespaceid));
 }

@@ -5,8 +5,8 @@
  *
  * An expression of an index counts as its first column, which SQLAlchemy
  * looks for level by level: in "lower(a) || b" it finds b before a.  The levels
- * are those of SQLAlchemy's tree, where the arguments of a function lie three
- * below it (in a list, in parentheses).
+ * are those of its tree (of 2.x), where the arguments of a function lie three
+ * below it, and a chain such as a + b + c is one level.
  *
  * Expressions come as they were written, from a statement, or analyzed, from
  * the catalog.
@@ -28,10 +28,12 @@ typedef struct Search
 {
 	Oid			relid;			/* of an analyzed expression */
 	const char *row;			/* name that is no column but the whole row */
+	bool		found_row;
 	int			level;
 	int			found_level;
 	const char *found;			/* the first column of the least level */
 	List	   *all;			/* all of them */
+	const char *chain;			/* operator that the walk is directly below */
 } Search;
 
 /* Note a column. */
@@ -47,42 +49,116 @@ find(Search *search, const char *column)
 		search->all = lappend(search->all, (char *) column);
 }
 
+/* Is an operator one whose chains are flattened? */
+static bool
+is_associative(const char *operator)
+{
+	return strcmp(operator, "+") == 0 || strcmp(operator, "*") == 0 ||
+		strcmp(operator, "||") == 0;
+}
+
+/* The operator of a node that may be part of a chain, NULL if it is no such node. */
+static const char *
+chain_operator(Node *node)
+{
+	const char *operator = NULL;
+
+	switch (nodeTag(node))
+	{
+		case T_A_Expr:
+			if (((A_Expr *) node)->kind == AEXPR_OP && ((A_Expr *) node)->lexpr)
+				operator = strVal(llast(((A_Expr *) node)->name));
+			break;
+		case T_OpExpr:
+			if (list_length(((OpExpr *) node)->args) == 2)
+				operator = get_opname(((OpExpr *) node)->opno);
+			break;
+		case T_BoolExpr:
+			if (((BoolExpr *) node)->boolop == AND_EXPR)
+				return "AND";
+			return ((BoolExpr *) node)->boolop == OR_EXPR ? "OR" : NULL;
+		default:
+			break;
+	}
+	return operator && is_associative(operator) ? operator : NULL;
+}
+
+/* How many levels below a node are its operands? */
+static int
+levels_below(Node *node, const Search *search)
+{
+	const char *operator = chain_operator(node);
+
+	switch (nodeTag(node))
+	{
+		case T_List:
+			return 0;
+		case T_FuncCall:
+			return ((FuncCall *) node)->funcformat == COERCE_EXPLICIT_CALL ? FUNCTION_LEVELS : 1;
+		case T_FuncExpr:
+			if (((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CALL)
+				return FUNCTION_LEVELS;
+			return ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST ? 0 : 1;
+		case T_CoalesceExpr:
+		case T_MinMaxExpr:
+		case T_NullIfExpr:
+			return FUNCTION_LEVELS;
+		case T_A_Expr:
+			if (((A_Expr *) node)->kind == AEXPR_NULLIF)
+				return FUNCTION_LEVELS;
+			break;
+		case T_RelabelType:
+			return ((RelabelType *) node)->relabelformat == COERCE_IMPLICIT_CAST ? 0 : 1;
+		case T_CoerceViaIO:
+			return ((CoerceViaIO *) node)->coerceformat == COERCE_IMPLICIT_CAST ? 0 : 1;
+		default:
+			break;
+	}
+	return operator && search->chain && strcmp(operator, search->chain) == 0 ? 0 : 1;
+}
+
+/* Walk over what is below a node. */
+static bool
+walk_below(Node *node, Search *search, bool (*walker) (Node *, Search *), bool is_written)
+{
+	int			levels = levels_below(node, search);
+	const char *chain = search->chain;
+	bool		result;
+
+	if (!IsA(node, List))
+		search->chain = chain_operator(node);
+	search->level += levels;
+	result = is_written
+		? raw_expression_tree_walker(node, walker, search)
+		: expression_tree_walker(node, walker, search);
+	search->level -= levels;
+	search->chain = chain;
+	return result;
+}
+
 /* Walk over an expression as it was written. */
 static bool
 walk_written(Node *node, Search *search)
 {
-	int			levels = 1;
-	bool		result;
-
 	if (node == NULL || IsA(node, SubLink))
 		return false;
 	if (IsA(node, ColumnRef))
 	{
 		Node	   *last = llast(((ColumnRef *) node)->fields);
 
-		if (IsA(last, String) &&
-			(search->row == NULL || strcmp(strVal(last), search->row) != 0))
+		if (!IsA(last, String) || (search->row && strcmp(strVal(last), search->row) == 0))
+			search->found_row = true;
+		else
 			find(search, strVal(last));
 		return false;
 	}
-	if (IsA(node, FuncCall))
-		levels = FUNCTION_LEVELS;
-	else if (IsA(node, List))
-		levels = 0;
-
-	search->level += levels;
-	result = raw_expression_tree_walker(node, walk_written, search);
-	search->level -= levels;
-	return result;
+	return walk_below(node, search, walk_written, true);
 }
 
 /* Walk over an expression of the catalog. */
 static bool
 walk_analyzed(Node *node, Search *search)
 {
-	int			levels = 1;
-	bool		result;
-
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
@@ -93,15 +169,7 @@ walk_analyzed(Node *node, Search *search)
 			find(search, column);
 		return false;
 	}
-	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat == COERCE_EXPLICIT_CALL)
-		levels = FUNCTION_LEVELS;
-	else if (IsA(node, List) || strip_implicit_coercions(node) != node)
-		levels = 0;
-
-	search->level += levels;
-	result = expression_tree_walker(node, walk_analyzed, search);
-	search->level -= levels;
-	return result;
+	return walk_below(node, search, walk_analyzed, false);
 }
 
 /*
@@ -117,14 +185,14 @@ orm_first_column_written(Node *expression, const char *row)
 	return search.found;
 }
 
-/* All columns of an expression as it was written (char *). */
+/* All columns of an expression as it was written (char *), NIL if it has the whole row. */
 List *
 orm_columns_written(Node *expression, const char *row)
 {
 	Search		search = {.row = row};
 
 	walk_written(expression, &search);
-	return search.all;
+	return search.found_row ? NIL : search.all;
 }
 
 /* The first column of an expression of a relation, NULL if there is none. */

@@ -45,20 +45,22 @@ is_expansion(const OrmConvention *convention, const OrmNameSubject *subject,
 	return false;
 }
 
-/* Is a name "before", something, "after"?  Digits may follow. */
+/* Is a name "before", something, "after", or a longer one shortened?  Digits may follow. */
 static bool
 is_framed(const char *name, const char *before, const char *after)
 {
 	size_t		nbefore = strlen(before);
 	size_t		nafter = strlen(after);
 
-	for (int length = strlen(name), digits = trailing_digits(name); digits >= 0; digits--)
+	for (int digits = trailing_digits(name); digits >= 0; digits--)
 	{
-		size_t		rest = length - digits;
+		size_t		rest = strlen(name) - digits;
 
 		if (rest > nbefore + nafter &&
 			strncmp(name, before, nbefore) == 0 &&
 			strncmp(name + rest - nafter, after, nafter) == 0)
+			return true;
+		if (orm_is_shortened(name, rest, before, after))
 			return true;
 	}
 	return false;
@@ -79,18 +81,22 @@ is_native_check(const OrmNameSubject *subject, const char *name)
 static bool
 conforms_to(const OrmConvention *convention, const OrmNameSubject *subject, const char *name)
 {
+	OrmNameSubject named = *subject;
 	char	   *before;
 	char	   *after;
 
 	if (convention->template == NULL || (subject->kind == ORM_NAME_INDEX && subject->columns == NIL))
 		return true;
+	if (subject->kind == ORM_NAME_CHECK && list_length(subject->columns) == 1)
+		named.constraint_name = linitial(subject->columns);
+	if (is_expansion(convention, &named, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
+		is_expansion(convention, &named, ORM_NAME_OVERFLOW_POSTGRES, name))
+		return true;
 	if (!orm_template_wants_name(convention->template))
-		return is_expansion(convention, subject, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
-			is_expansion(convention, subject, ORM_NAME_OVERFLOW_POSTGRES, name);
+		return false;
 
 	orm_template_frame(convention, subject, &before, &after);
 	return is_framed(name, before, after) ||
-		orm_is_shortened(name, before) ||
 		(subject->kind == ORM_NAME_CHECK && is_native_check(subject, name));
 }
 

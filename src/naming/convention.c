@@ -3,9 +3,11 @@
  * convention.c
  *		The conventions of a database: orm_ext.naming_template and the presets.
  *
- * The table is read anew for each statement that needs it: it is small, DDL is
- * rare, and so a convention holds in the very transaction that changes it.
- * Where the extension is not created there are no conventions.
+ * A session keeps a copy of the table.  A trigger of the table has the server
+ * send an invalidation of the relation when rows of it change, so that a
+ * convention holds from then on: in the transaction that changes it at once, in
+ * others when it commits.  Where the extension is not created there are no
+ * conventions.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,14 +16,17 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "naming.h"
+#include "policy.h"
 #include "util/names.h"
 
 struct OrmConventions
@@ -29,6 +34,11 @@ struct OrmConventions
 	List	   *stored;			/* OrmConvention */
 	OrmConvention presets[ORM_NAME_KINDS];	/* where nothing is stored */
 };
+
+/* The copy, in a memory context of its own, and the state of the table that it is of. */
+static OrmConventions *cached = NULL;
+static MemoryContext cached_context = NULL;
+static uint64 cached_changes = 0;
 
 /* Labels of the kinds in SQL, and what they are called in messages. */
 static const struct
@@ -136,23 +146,15 @@ read_convention(Relation rel, HeapTuple tuple)
 	return convention;
 }
 
-/*
- * The conventions of this database, NULL if the extension has not been created
- * in it.
- */
-OrmConventions *
-orm_load_conventions(void)
+/* Read the table, in the current memory context. */
+static OrmConventions *
+read_conventions(Oid relid)
 {
-	Oid			relid = orm_extension_table("naming_template");
-	OrmConventions *conventions;
+	OrmConventions *conventions = palloc0_object(OrmConventions);
 	Relation	rel;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	if (!OidIsValid(relid))
-		return NULL;
-
-	conventions = palloc0_object(OrmConventions);
 	for (int i = 0; i < ORM_NAME_KINDS; i++)
 	{
 		const char *problem;
@@ -175,6 +177,45 @@ orm_load_conventions(void)
 	return conventions;
 }
 
+/*
+ * The conventions of this database, NULL if the extension has not been created
+ * in it.  They are good until the end of the transaction.
+ */
+const OrmConventions *
+orm_load_conventions(void)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	OrmConventions *fresh;
+	uint64		changes;
+	Oid			relid;
+
+	AcceptInvalidationMessages();
+	if (cached && cached_changes == orm_watched_changes())
+		return cached;
+
+	relid = orm_extension_table("naming_template");
+	if (!OidIsValid(relid))
+		return NULL;
+	orm_watch_relation(relid);
+	changes = orm_watched_changes();
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext naming conventions",
+									ALLOCSET_SMALL_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	fresh = read_conventions(relid);
+	MemoryContextSwitchTo(oldcontext);
+
+	/* the former ones may still be in use further up */
+	if (cached)
+		MemoryContextSetParent(cached_context, TopTransactionContext);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	cached = fresh;
+	cached_context = context;
+	cached_changes = changes;
+	return cached;
+}
+
 /* The convention for names of a kind in a schema. */
 const OrmConvention *
 orm_convention(const OrmConventions *conventions, const char *schema, OrmNameKind kind)
@@ -194,6 +235,21 @@ orm_convention(const OrmConventions *conventions, const char *schema, OrmNameKin
 			return convention;
 	}
 	return general;
+}
+
+PG_FUNCTION_INFO_V1(orm_naming_template_changed);
+
+/* Trigger function of orm_ext.naming_template, for each statement: has all sessions read it again. */
+Datum
+orm_naming_template_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"orm_ext.naming_template_changed")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_NULL();
 }
 
 PG_FUNCTION_INFO_V1(orm_check_naming_template);
@@ -221,7 +277,7 @@ Datum
 orm_naming_preset(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	const char *name = PG_ARGISNULL(0) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int			preset = 0;
 
 	while (preset < lengthof(presets) && strcmp(presets[preset].name, name) != 0)

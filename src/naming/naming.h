@@ -94,10 +94,10 @@ typedef struct OrmNamePart
 
 extern char *orm_join_name(const OrmNamePart *parts, int count,
 						   OrmNameOverflow overflow, const char *digits);
-extern bool orm_is_shortened(const char *name, const char *before);
+extern bool orm_is_shortened(const char *name, int length, const char *before, const char *after);
 
 /* convention.c */
-extern OrmConventions *orm_load_conventions(void);
+extern const OrmConventions *orm_load_conventions(void);
 extern const OrmConvention *orm_convention(const OrmConventions *conventions,
 										   const char *schema, OrmNameKind kind);
 extern const char *orm_name_kind_label(OrmNameKind kind);
@@ -124,6 +124,7 @@ extern char *orm_expected_name(const OrmConvention *convention, const OrmNameSub
 extern char *orm_choose_name(const OrmConvention *convention, const OrmNameSubject *subject,
 							 OrmNameIsTaken is_taken, void *state);
 extern bool orm_has_index(OrmNameKind kind);
+extern bool orm_relation_name_exists(const char *name, Oid namespaceid);
 extern bool orm_constraint_name_exists(OrmNameKind kind, const char *name, Oid namespaceid);
 
 /* columns.c */
@@ -133,20 +134,31 @@ extern List *orm_columns_written(Node *expression, const char *row);
 
 /* catalog.c */
 extern List *orm_named_in_schema(const char *schema);
-extern List *orm_named_of_relations(List *relids);
+extern List *orm_named_of_relations(List *relids, bool with_referrers);
 extern void orm_judge_names(const OrmConventions *conventions, List *named);
 
 /* statement.c */
-extern PlannedStmt *orm_name_statement(PlannedStmt *pstmt, ProcessUtilityContext context);
+extern PlannedStmt *orm_name_statement(PlannedStmt *pstmt, bool read_only_tree,
+									   ProcessUtilityContext context);
 extern bool orm_naming_is_off(void);
 extern Oid	orm_find_relation(const RangeVar *name);
+extern List *orm_primary_key_names(Oid relid);
+
+/* vacated.c */
+typedef struct OrmVacated OrmVacated;
+
+extern OrmVacated *orm_vacated_by(const AlterTableStmt *alter, Oid relid);
+extern bool orm_column_is_dropped(const OrmVacated *vacated, const char *column);
+extern bool orm_name_is_vacated(const OrmVacated *vacated, OrmNameKind kind, const char *name,
+								Oid namespaceid);
 
 /* plan.c */
 extern char *orm_rename_command(const OrmNamed *named, const char *newname);
 
 /* check.c */
 extern void orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
-						   const char *name, Oid namespaceid);
+						   const char *name, const char *oldname, Oid namespaceid);
+extern void orm_check_existing_index(const OrmNameSubject *subject, const char *name, Oid relid);
 
 /* rename.c */
 typedef struct OrmRename OrmRename;

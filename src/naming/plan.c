@@ -9,7 +9,9 @@
  * good, digits tell them apart.
  *
  * The index of a constraint is renamed as an index, which renames the
- * constraint along and needs the weaker lock.
+ * constraint along and needs a lock that readers and writers do not mind.
+ * These come first, so that a plan that has to wait for a table has done what
+ * it can.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,9 +23,13 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "naming.h"
 #include "util/names.h"
 #include "util/spi.h"
@@ -158,12 +164,15 @@ make_plan(const char *schema)
 		if (orm_has_index(named->subject.kind))
 			name_entry(&plan, named->name, named->namespaceid, true)->holder = move;
 	}
-	foreach(lc, moves)
+	for (int pass = 0; pass < 2; pass++)
 	{
-		Move	   *move = lfirst(lc);
+		foreach(lc, moves)
+		{
+			Move	   *move = lfirst(lc);
 
-		if (!move->is_begun)
-			find_name(&plan, move);
+			if (!move->is_begun && orm_has_index(move->named->subject.kind) == (pass == 0))
+				find_name(&plan, move);
+		}
 	}
 	return plan.moves;
 }
@@ -217,6 +226,59 @@ orm_naming_moves(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* For orm_choose_name() when the time has come. */
+static bool
+is_taken_now(const char *name, void *state)
+{
+	const OrmNamed *named = state;
+
+	return orm_constraint_name_exists(named->subject.kind, name, named->namespaceid);
+}
+
+/*
+ * The statement for a planned rename, as things are now; NULL if another
+ * session has done away with what there was to do.  What is to be renamed gets
+ * locked as the statement will lock it, if the user may, so that it stays.
+ */
+static char *
+command_now(const Move *move)
+{
+	const OrmNamed *planned = move->named;
+	bool		has_index = orm_has_index(planned->subject.kind);
+	const OrmConventions *conventions;
+	char	   *command = NULL;
+	ListCell   *lc;
+
+	if (orm_owns_relation(planned->relid))
+	{
+		Oid			relid = planned->relid;
+
+		if (has_index)
+			relid = planned->classid == RelationRelationId
+				? planned->objid : get_constraint_index(planned->objid);
+		if (OidIsValid(relid))
+			LockRelationOid(relid, has_index ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+	}
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	conventions = orm_load_conventions();
+	foreach(lc, orm_named_of_relations(list_make1_oid(planned->relid), false))
+	{
+		OrmNamed   *named = lfirst(lc);
+		OrmNameSubject better;
+		const OrmConvention *convention;
+
+		if (named->objid != planned->objid || conventions == NULL ||
+			orm_name_conforms(conventions, &named->subject, named->name))
+			continue;
+		convention = orm_convention(conventions, named->subject.schema, named->subject.kind);
+		better = orm_subject_to_rename(convention, &named->subject, named->name);
+		command = orm_rename_command(named, orm_choose_name(convention, &better, is_taken_now, named));
+	}
+	PopActiveSnapshot();
+	return command;
+}
+
 PG_FUNCTION_INFO_V1(orm_apply_naming);
 
 /*
@@ -232,21 +294,28 @@ orm_apply_naming(PG_FUNCTION_ARGS)
 	bool		atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		((CallContext *) fcinfo->context)->atomic;
 	List	   *moves = make_plan(schema);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext rename",
+												  ALLOCSET_DEFAULT_SIZES);
 	ListCell   *lc;
 
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	foreach(lc, moves)
 	{
 		const Move *move = lfirst(lc);
-		char	   *command = orm_rename_command(move->named, move->newname);
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
+		char	   *command;
 
 		if (dry_run)
+			ereport(NOTICE, (errmsg_internal("%s", orm_rename_command(move->named, move->newname))));
+		else
 		{
-			ereport(NOTICE, (errmsg_internal("%s", command)));
-			continue;
+			command = command_now(move);
+			if (command)
+				orm_run(command);
 		}
-		orm_run(command);
-		if (!atomic)
+		MemoryContextSwitchTo(oldcontext);
+		MemoryContextReset(context);
+		if (!dry_run && !atomic)
 			SPI_commit();
 	}
 	SPI_finish();

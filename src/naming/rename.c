@@ -36,7 +36,7 @@
 
 struct OrmRename
 {
-	OrmConventions *conventions;
+	const OrmConventions *conventions;
 	Oid			relid;
 	char	   *table;			/* before */
 	const char *old_column;		/* if a column is renamed */
@@ -58,18 +58,18 @@ is_taken(const char *name, void *state)
 static void
 check_new_name(Oid relid, const char *oldname, const char *newname, bool is_index)
 {
-	OrmConventions *conventions = orm_load_conventions();
+	const OrmConventions *conventions = orm_load_conventions();
 	ListCell   *lc;
 
 	if (conventions == NULL || orm_naming_check == ORM_NAMING_CHECK_OFF)
 		return;
-	foreach(lc, orm_named_of_relations(list_make1_oid(relid)))
+	foreach(lc, orm_named_of_relations(list_make1_oid(relid), false))
 	{
 		OrmNamed   *named = lfirst(lc);
 
 		if (named->relid == relid && strcmp(named->name, oldname) == 0 &&
 			(is_index ? orm_has_index(named->subject.kind) : named->subject.kind != ORM_NAME_INDEX))
-			orm_check_name(conventions, &named->subject, newname, named->namespaceid);
+			orm_check_name(conventions, &named->subject, newname, oldname, named->namespaceid);
 	}
 }
 
@@ -78,7 +78,7 @@ static OrmRename *
 begin_rename(const RenameStmt *stmt, Oid relid)
 {
 	OrmRename  *rename;
-	OrmConventions *conventions = orm_load_conventions();
+	const OrmConventions *conventions = orm_load_conventions();
 	List	   *named;
 	ListCell   *lc;
 
@@ -97,7 +97,7 @@ begin_rename(const RenameStmt *stmt, Oid relid)
 	else
 		rename->relids = list_make1_oid(relid);
 
-	named = orm_named_of_relations(rename->relids);
+	named = orm_named_of_relations(rename->relids, true);
 	orm_judge_names(conventions, named);
 	foreach(lc, named)
 	{
@@ -146,7 +146,7 @@ orm_before_rename(Node *node)
 
 	if (stmt->renameType == OBJECT_TABCONSTRAINT && is_table(relid))
 		check_new_name(relid, stmt->subname, stmt->newname, false);
-	else if (stmt->renameType != OBJECT_COLUMN &&
+	else if ((stmt->renameType == OBJECT_INDEX || stmt->renameType == OBJECT_TABLE) &&
 			 (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX))
 	{
 		Oid			table = IndexGetRelation(relid, true);
@@ -155,8 +155,10 @@ orm_before_rename(Node *node)
 			check_new_name(table, get_rel_name(relid), stmt->newname, true);
 	}
 	else if (is_table(relid) &&
-			 (stmt->renameType != OBJECT_COLUMN ||
-			  get_attnum(relid, stmt->subname) != InvalidAttrNumber))
+			 (stmt->renameType == OBJECT_TABLE || stmt->renameType == OBJECT_FOREIGN_TABLE ||
+			  stmt->renameType == OBJECT_MATVIEW ||
+			  (stmt->renameType == OBJECT_COLUMN &&
+			   get_attnum(relid, stmt->subname) != InvalidAttrNumber)))
 		return begin_rename(stmt, relid);
 	return NULL;
 }
@@ -185,7 +187,7 @@ find_followed(const OrmRename *rename, Oid objid)
 static List *
 names_left_behind(const OrmRename *rename)
 {
-	List	   *named = orm_named_of_relations(rename->relids);
+	List	   *named = orm_named_of_relations(rename->relids, true);
 	List	   *result = NIL;
 	ListCell   *lc;
 

@@ -34,15 +34,18 @@ cut(const char *text, int bytes)
 
 /*
  * The last digits of the MD5 of a name in UTF-8; NULL where the server's
- * cryptographic library refuses to compute it.
+ * cryptographic library refuses to compute it.  In a database that does not
+ * know its encoding, it is that of the bytes.
  */
 static const char *
 digest(const char *name)
 {
 	char	   *hex = palloc(MD5_DIGITS + 1);
-	char	   *utf8 = pg_server_to_any(name, strlen(name), PG_UTF8);
+	const char *utf8 = name;
 	const char *problem;
 
+	if (GetDatabaseEncoding() != PG_SQL_ASCII)
+		utf8 = pg_server_to_any(name, strlen(name), PG_UTF8);
 	if (!pg_md5_hash(utf8, strlen(utf8), hex, &problem))
 		return NULL;
 	return hex + MD5_DIGITS - DIGEST_DIGITS;
@@ -111,20 +114,37 @@ orm_join_name(const OrmNamePart *parts, int count, OrmNameOverflow overflow, con
 	return psprintf("%s_%s%s", cut(name.data, KEPT_BYTES), tail, digits);
 }
 
+/* How many bytes two strings begin with in common. */
+static int
+common_beginning(const char *a, const char *b)
+{
+	int			length = 0;
+
+	while (a[length] != '\0' && a[length] == b[length])
+		length++;
+	return length;
+}
+
 /*
- * Can a name be what became of a longer one that began like this?  The rest
- * of the longer name is not known, so its digest cannot be checked.
+ * Can the first bytes of a name, so many, be what became of a longer name that
+ * began and ended like this?  What was between is not known, so the digest
+ * cannot be checked, nor how much the parts were cut.
  */
 bool
-orm_is_shortened(const char *name, const char *before)
+orm_is_shortened(const char *name, int length, const char *before, const char *after)
 {
-	int			length = strlen(name);
 	int			kept = length - 1 - DIGEST_DIGITS;
+	int			rest = length - (int) strlen(after);
 
 	/* as many bytes as fit before a cut between characters */
-	if (kept <= KEPT_BYTES - MAX_MULTIBYTE_CHAR_LEN || kept > KEPT_BYTES)
-		return false;
-	return name[kept] == '_' &&
-		strspn(name + kept + 1, "0123456789abcdef") == DIGEST_DIGITS &&
-		strncmp(name, before, Min(kept, (int) strlen(before))) == 0;
+	if (kept > KEPT_BYTES - MAX_MULTIBYTE_CHAR_LEN && kept <= KEPT_BYTES &&
+		name[kept] == '_' &&
+		strspn(name + kept + 1, "0123456789abcdef") >= DIGEST_DIGITS &&
+		strncmp(name, before, Min(kept, (int) strlen(before))) == 0)
+		return true;
+
+	/* of two long parts, PostgreSQL keeps as much of the one as of the other */
+	return strlen(name) > MAX_NAME - MAX_MULTIBYTE_CHAR_LEN && rest > 0 &&
+		strncmp(name + rest, after, strlen(after)) == 0 &&
+		common_beginning(name, before) >= Min((int) strlen(before), MAX_NAME / 3);
 }

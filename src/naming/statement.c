@@ -54,6 +54,7 @@ typedef struct Statement
 	const char *row;			/* name of the whole row in expressions */
 	OrmNameKind kind;			/* of the name that is being chosen */
 	List	   *names;			/* char *, of this statement so far */
+	const OrmVacated *vacated;	/* what an ALTER TABLE drops */
 } Statement;
 
 /* Is it nothing to us what is named in this session, now? */
@@ -170,8 +171,10 @@ is_taken(const char *name, void *state)
 {
 	const Statement *st = state;
 
-	return orm_contains_name(st->names, name) ||
-		orm_constraint_name_exists(st->kind, name, st->namespaceid);
+	if (orm_contains_name(st->names, name))
+		return true;
+	return orm_constraint_name_exists(st->kind, name, st->namespaceid) &&
+		!(st->vacated && orm_name_is_vacated(st->vacated, st->kind, name, st->namespaceid));
 }
 
 /* Strings out of a list of String nodes. */
@@ -225,9 +228,9 @@ declared_primary_key(const CreateStmt *create)
 	return NIL;
 }
 
-/* Columns of the primary key of a table, which is not locked. */
-static List *
-primary_key(Oid relid)
+/* Columns (char *) of the primary key of a table, which is not locked. */
+List *
+orm_primary_key_names(Oid relid)
 {
 	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
 	List	   *columns = NIL;
@@ -275,7 +278,7 @@ referred_columns(const Statement *st, const Constraint *constraint)
 		return strings_of_nodes(constraint->pk_attrs);
 	relid = orm_find_relation(constraint->pktable);
 	if (OidIsValid(relid))
-		return primary_key(relid);
+		return orm_primary_key_names(relid);
 	if (st->create && strcmp(constraint->pktable->relname, st->table) == 0)
 		return declared_primary_key(st->create);
 	return NIL;
@@ -361,7 +364,7 @@ name_subject(Statement *st, const OrmNameSubject *subject, char **name)
 		*name = orm_choose_name(convention, subject, is_taken, st);
 	}
 	else if (*name != NULL && st->checks_names && load_conventions(st))
-		orm_check_name(st->conventions, subject, *name, st->namespaceid);
+		orm_check_name(st->conventions, subject, *name, NULL, st->namespaceid);
 
 	if (*name != NULL)
 		st->names = lappend(st->names, *name);
@@ -465,6 +468,7 @@ name_altered_table(Statement *st, AlterTableStmt *alter)
 		relid = AlterTableLookupRelation(alter, AlterTableGetLockLevel(alter->cmds));
 	if (!set_table(st, relid))
 		return;
+	st->vacated = orm_vacated_by(alter, relid);
 	foreach(lc, alter->cmds)
 	{
 		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
@@ -476,7 +480,8 @@ name_altered_table(Statement *st, AlterTableStmt *alter)
 			ColumnDef  *column = (ColumnDef *) cmd->def;
 
 			/* IF NOT EXISTS, or an error */
-			if (get_attnum(st->relid, column->colname) == InvalidAttrNumber)
+			if (get_attnum(st->relid, column->colname) == InvalidAttrNumber ||
+				orm_column_is_dropped(st->vacated, column->colname))
 				name_column_constraints(st, column);
 		}
 	}
@@ -498,7 +503,15 @@ name_index(Statement *st, IndexStmt *index, bool is_top_level)
 	if (!set_table(st, relid))
 		return;
 	if (index->idxname && OidIsValid(get_relname_relid(index->idxname, st->namespaceid)))
-		return;					/* a duplicate, or IF NOT EXISTS */
+	{
+		/* a duplicate, or IF NOT EXISTS */
+		if (index->if_not_exists && st->checks_names)
+		{
+			subject = describe_index(st, index);
+			orm_check_existing_index(&subject, index->idxname, st->relid);
+		}
+		return;
+	}
 	if (index->isconstraint || index->transformed)
 		st->checks_names = false;
 	subject = describe_index(st, index);
@@ -506,41 +519,33 @@ name_index(Statement *st, IndexStmt *index, bool is_top_level)
 }
 
 /*
- * Name what a statement makes.  Returns the statement to be run: a copy, if
- * names were put into it, since the tree may belong to a cached plan.
+ * Name what a statement makes.  Returns the statement to be run: a copy, if the
+ * tree belongs to a cached plan.
  */
 PlannedStmt *
-orm_name_statement(PlannedStmt *pstmt, ProcessUtilityContext context)
+orm_name_statement(PlannedStmt *pstmt, bool read_only_tree, ProcessUtilityContext context)
 {
 	Statement	st = {.checks_names = orm_naming_check != ORM_NAMING_CHECK_OFF};
+	NodeTag		tag = nodeTag(pstmt->utilityStmt);
 
-	if (!orm_naming_fill && !st.checks_names)
+	if (tag != T_CreateStmt && tag != T_CreateForeignTableStmt && tag != T_AlterTableStmt &&
+		tag != T_IndexStmt)
+		return pstmt;
+	if ((!orm_naming_fill && !st.checks_names) || orm_naming_is_off())
 		return pstmt;
 
-	switch (nodeTag(pstmt->utilityStmt))
+	if (read_only_tree)
+		pstmt = copyObject(pstmt);
+	if (tag == T_IndexStmt)
+		name_index(&st, (IndexStmt *) pstmt->utilityStmt, context == PROCESS_UTILITY_TOPLEVEL);
+	else if (tag == T_AlterTableStmt)
 	{
-		case T_CreateStmt:
-		case T_CreateForeignTableStmt:
-			if (orm_naming_is_off())
-				return pstmt;
-			pstmt = copyObject(pstmt);
-			name_new_table(&st, (CreateStmt *) pstmt->utilityStmt);
-			return pstmt;
-		case T_AlterTableStmt:
-			if (orm_naming_is_off())
-				return pstmt;
-			pstmt = copyObject(pstmt);
-			if (context == PROCESS_UTILITY_SUBCOMMAND)
-				st.checks_names = false;
-			name_altered_table(&st, (AlterTableStmt *) pstmt->utilityStmt);
-			return pstmt;
-		case T_IndexStmt:
-			if (orm_naming_is_off())
-				return pstmt;
-			pstmt = copyObject(pstmt);
-			name_index(&st, (IndexStmt *) pstmt->utilityStmt, context == PROCESS_UTILITY_TOPLEVEL);
-			return pstmt;
-		default:
-			return pstmt;
+		/* what LIKE copies has been named by somebody else */
+		if (context == PROCESS_UTILITY_SUBCOMMAND)
+			st.checks_names = false;
+		name_altered_table(&st, (AlterTableStmt *) pstmt->utilityStmt);
 	}
+	else
+		name_new_table(&st, (CreateStmt *) pstmt->utilityStmt);
+	return pstmt;
 }

@@ -137,6 +137,17 @@ finish_literal(OrmTemplate *template, StringInfo literal)
 	resetStringInfo(literal);
 }
 
+/* Does a part, the last one, end like the names that PostgreSQL 18 gives to NOT NULL? */
+static bool
+is_not_null_name(const Part *part)
+{
+	const char *ending = "_not_null";
+	size_t		length = part->kind == PART_LITERAL ? strlen(part->literal) : 0;
+
+	return length >= strlen(ending) &&
+		strcmp(part->literal + length - strlen(ending), ending) == 0;
+}
+
 /*
  * Parse a template.  If that fails, the result is NULL and *problem is a
  * sentence for the detail of an error.
@@ -186,6 +197,11 @@ orm_parse_template(const char *text, const char **problem)
 	if (template->parts == NIL)
 	{
 		*problem = "The template is empty; NULL leaves names alone.";
+		return NULL;
+	}
+	if (is_not_null_name(llast(template->parts)))
+	{
+		*problem = "Names of NOT NULL constraints end in \"_not_null\".";
 		return NULL;
 	}
 	return template;
