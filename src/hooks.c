@@ -156,6 +156,22 @@ check_utility(Node *stmt)
 	}
 }
 
+/* Does a statement make constraints or indexes? */
+static bool
+makes_names(Node *stmt)
+{
+	switch (nodeTag(stmt))
+	{
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:
+		case T_AlterTableStmt:
+		case T_IndexStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* Look at utility statements before they are run, and at renames after it. */
 static void
 process_utility(PlannedStmt *pstmt, const char *query_string,
@@ -164,29 +180,37 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 				DestReceiver *dest, QueryCompletion *qc)
 {
 	const OrmUtilityScope scope = utility_scope(pstmt->utilityStmt);
-	OrmRename  *rename = orm_before_rename(pstmt->utilityStmt);
+	const bool	has_names = makes_names(pstmt->utilityStmt);
+	List	   *names_to_come = orm_names_to_come;
 
 	if (!IsBinaryUpgrade)
 		check_utility(pstmt->utilityStmt);
-	pstmt = orm_name_statement(pstmt, read_only_tree, context);
 
-	if (scope == ORM_SCOPE_ORDINARY)
+	if (scope == ORM_SCOPE_ORDINARY && !has_names)
 	{
+		OrmRename  *rename = NULL;
+
+		if (IsA(pstmt->utilityStmt, RenameStmt))
+			rename = orm_before_rename(pstmt->utilityStmt);
 		next_process_utility(pstmt, query_string, read_only_tree, context,
 							 params, query_env, dest, qc);
-		orm_after_rename(rename);
+		if (rename)
+			orm_after_rename(rename);
 		return;
 	}
 
 	PG_TRY();
 	{
 		orm_enter_scope(scope);
+		if (has_names)
+			pstmt = orm_name_statement(pstmt, read_only_tree, context);
 		next_process_utility(pstmt, query_string, read_only_tree, context,
 							 params, query_env, dest, qc);
 	}
 	PG_FINALLY();
 	{
 		orm_leave_scope(scope);
+		orm_names_to_come = names_to_come;
 	}
 	PG_END_TRY();
 }

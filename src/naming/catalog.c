@@ -8,119 +8,193 @@
  * goes by the constraint.  Members of extensions, temporary tables and the
  * server's own schemas are nobody's business.
  *
+ * The catalogs are scanned rather than asked through the system caches, where
+ * a database of thousands of tables would stay for the rest of the session.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_trigger.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "naming.h"
 #include "util/names.h"
-#include "util/spi.h"
 
-/* Columns of the query. */
-enum
+/* A relation as far as names go. */
+typedef struct RelationEntry
 {
-	NAMED_KIND = 1,
-	NAMED_SCHEMA,
-	NAMED_TABLE,
-	NAMED_NAME,
-	NAMED_COLUMNS,
-	NAMED_EXPRESSIONS,
-	NAMED_REFERRED_TABLE,
-	NAMED_REFERRED_COLUMNS,
-	NAMED_IS_UNIQUE_INDEX,
-	NAMED_CLASS,
-	NAMED_OBJECT,
-	NAMED_RELATION,
-	NAMED_NAMESPACE
-};
+	Oid			relid;			/* hash key */
+	Oid			namespaceid;
+	const char *schema;
+	const char *name;
+	bool		is_ruled;		/* a table whose names conventions rule */
+	bool		is_partition;
+	bool		is_member;		/* of an extension */
+} RelationEntry;
 
-#define COLUMN_NAMES(relation, numbers) \
-	"ARRAY(SELECT a.attname::text FROM unnest(" numbers ") WITH ORDINALITY AS key (attnum, position)" \
-	" LEFT JOIN pg_attribute AS a ON a.attrelid = " relation " AND a.attnum = key.attnum" \
-	" ORDER BY key.position)"
-
-/* $1: name of a schema or null; $2: OIDs of tables or null; $3: what refers to these as well */
-static const char named_query[] =
-"WITH tables AS ("
-"SELECT c.oid, c.relname, c.relnamespace, n.nspname"
-" FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-" WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't'"
-" AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-" AND ($1 IS NULL OR n.nspname = $1)"
-" AND ($2 IS NULL OR c.oid = ANY ($2)"
-" OR $3 AND c.oid IN (SELECT f.conrelid FROM pg_constraint AS f WHERE f.contype = 'f' AND f.confrelid = ANY ($2)))"
-" AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid"
-" AND d.objsubid = 0 AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'))"
-" SELECT CASE k.contype WHEN 'p' THEN 'pk' WHEN 'u' THEN 'uq' WHEN 'f' THEN 'fk' WHEN 'c' THEN 'ck' ELSE 'ex' END,"
-" t.nspname, t.relname, k.conname, " COLUMN_NAMES("k.conrelid", "k.conkey") ","
-" x.indexprs::text, r.relname, " COLUMN_NAMES("k.confrelid", "k.confkey") ","
-" false, 'pg_constraint'::regclass::oid, k.oid, t.oid, t.relnamespace"
-" FROM tables AS t JOIN pg_constraint AS k ON k.conrelid = t.oid"
-" LEFT JOIN pg_class AS r ON r.oid = k.confrelid"
-" LEFT JOIN pg_index AS x ON k.contype = 'x' AND x.indexrelid = k.conindid"
-" WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.coninhcount = 0"
-" AND ($2 IS NULL OR t.oid = ANY ($2) OR k.confrelid = ANY ($2))"
-" UNION ALL"
-" SELECT 'ix', t.nspname, t.relname, i.relname,"
-" " COLUMN_NAMES("x.indrelid", "(x.indkey::int2[])[0:x.indnkeyatts - 1]") ","
-" x.indexprs::text, NULL, NULL,"
-" x.indisunique, 'pg_class'::regclass::oid, i.oid, t.oid, t.relnamespace"
-" FROM tables AS t JOIN pg_index AS x ON x.indrelid = t.oid JOIN pg_class AS i ON i.oid = x.indexrelid"
-" WHERE NOT i.relispartition AND NOT (NOT x.indisvalid AND i.relname ~ '_cc(new|old)[0-9]*$')"
-" AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', 'x'))"
-" AND ($2 IS NULL OR t.oid = ANY ($2))"
-" ORDER BY 2, 3, 1, 4";
-
-/* One value of the current result as a C string, NULL if it is null. */
-static char *
-text_value(int row, int column)
+/* A reading of the catalogs. */
+typedef struct Reading
 {
-	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+	const char *schema;			/* only of this one, unless NULL */
+	HTAB	   *relations;		/* RelationEntry */
+	Relation	attributes;		/* pg_attribute */
+	List	   *result;			/* OrmNamed */
+} Reading;
+
+/* Is this kind of relation one whose constraints and indexes have names of their own? */
+bool
+orm_is_named_relkind(char relkind)
+{
+	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
+		relkind == RELKIND_FOREIGN_TABLE || relkind == RELKIND_MATVIEW;
 }
 
-/* One value as an OID. */
-static Oid
-oid_value(int row, int column)
+/* Note a row of pg_class. */
+static RelationEntry *
+add_relation(Reading *reading, Form_pg_class form)
+{
+	RelationEntry *entry = hash_search(reading->relations, &form->oid, HASH_ENTER, NULL);
+
+	entry->namespaceid = form->relnamespace;
+	entry->schema = get_namespace_name(form->relnamespace);
+	entry->name = pstrdup(NameStr(form->relname));
+	entry->is_partition = form->relispartition;
+	entry->is_member = false;
+	entry->is_ruled = entry->schema != NULL &&
+		orm_is_named_relkind(form->relkind) &&
+		form->relpersistence != RELPERSISTENCE_TEMP &&
+		!orm_is_system_schema(entry->schema) &&
+		(reading->schema == NULL || strcmp(reading->schema, entry->schema) == 0);
+	return entry;
+}
+
+/* A relation; NULL if it is gone. */
+static RelationEntry *
+get_relation(Reading *reading, Oid relid)
+{
+	RelationEntry *entry = hash_search(reading->relations, &relid, HASH_FIND, NULL);
+	HeapTuple	tuple;
+
+	if (entry)
+		return entry;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	entry = add_relation(reading, (Form_pg_class) GETSTRUCT(tuple));
+	entry->is_member = entry->is_ruled &&
+		OidIsValid(getExtensionOfObject(RelationRelationId, relid));
+	ReleaseSysCache(tuple);
+	return entry;
+}
+
+/* The table of a constraint or index, if conventions rule its names; else NULL. */
+static RelationEntry *
+get_table(Reading *reading, Oid relid)
+{
+	RelationEntry *entry = get_relation(reading, relid);
+
+	return entry && entry->is_ruled && !entry->is_member ? entry : NULL;
+}
+
+/* Note all relations. */
+static void
+add_all_relations(Reading *reading)
+{
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	ScanKeyData key;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		add_relation(reading, (Form_pg_class) GETSTRUCT(tuple));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ExtensionRelationId));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		RelationEntry *entry;
+
+		if (form->classid != RelationRelationId || form->deptype != DEPENDENCY_EXTENSION)
+			continue;
+		entry = hash_search(reading->relations, &form->objid, HASH_FIND, NULL);
+		if (entry)
+			entry->is_member = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/* Name of a column, NULL if there is none of the number. */
+static char *
+column_name(Reading *reading, Oid relid, AttrNumber attnum)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *name = NULL;
+
+	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTEqualStrategyNumber, F_INT2EQ,
+				Int16GetDatum(attnum));
+	scan = systable_beginscan(reading->attributes, AttributeRelidNumIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		name = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
+	systable_endscan(scan);
+	return name;
+}
+
+/* Expressions of an index, NIL if there are none. */
+static List *
+index_expressions(HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
+	Datum		value = heap_getattr(tuple, Anum_pg_index_indexprs, desc, &isnull);
 
-	return DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
-										  column, &isnull));
+	return isnull ? NIL : castNode(List, stringToNode(TextDatumGetCString(value)));
 }
 
 /*
- * Columns of a key.  Where it has an expression, which is null among the names,
- * that counts as its first column; each column counts once.
+ * Names (char *) of the columns of a key.  Where it has an expression, which is
+ * number 0, that counts as its first column; each column counts once.
  */
 static List *
-key_columns(int row, int column, Oid relid)
+key_columns(Reading *reading, Oid relid, const int16 *numbers, int count, List *expressions)
 {
-	char	   *trees = text_value(row, NAMED_EXPRESSIONS);
-	List	   *expressions = trees ? castNode(List, stringToNode(trees)) : NIL;
 	List	   *columns = NIL;
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
 	int			expression = 0;
 
-	if (isnull)
-		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, &count);
 	for (int i = 0; i < count; i++)
 	{
 		const char *name = NULL;
 
-		if (!nulls[i])
-			name = TextDatumGetCString(elements[i]);
+		if (numbers[i] != InvalidAttrNumber)
+			name = column_name(reading, relid, numbers[i]);
 		else if (expression < list_length(expressions))
 			name = orm_first_column(list_nth(expressions, expression++), relid);
 		if (name && !orm_contains_name(columns, name))
@@ -129,79 +203,283 @@ key_columns(int row, int column, Oid relid)
 	return columns;
 }
 
-/* One row of the result. */
+/* The same for an array in a row of pg_constraint; an exclusion constraint may have expressions. */
+static List *
+constraint_columns(Reading *reading, Oid relid, HeapTuple tuple, TupleDesc desc, int attribute,
+				   List *expressions)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attribute, desc, &isnull);
+	ArrayType  *numbers;
+
+	if (isnull)
+		return NIL;
+	numbers = DatumGetArrayTypeP(value);
+	return key_columns(reading, relid, (int16 *) ARR_DATA_PTR(numbers),
+					   ARR_NDIM(numbers) > 0 ? ARR_DIMS(numbers)[0] : 0, expressions);
+}
+
+/* Expressions of the index of an exclusion constraint. */
+static List *
+exclusion_expressions(Oid indexid)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+	bool		isnull;
+	Datum		value;
+	List	   *expressions = NIL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NIL;
+	value = SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indexprs, &isnull);
+	if (!isnull)
+		expressions = castNode(List, stringToNode(TextDatumGetCString(value)));
+	ReleaseSysCache(tuple);
+	return expressions;
+}
+
+/* The kind of a constraint; false if conventions do not rule it. */
+static bool
+kind_of_constraint(char contype, OrmNameKind *kind)
+{
+	switch (contype)
+	{
+		case CONSTRAINT_PRIMARY:
+			*kind = ORM_NAME_PRIMARY_KEY;
+			return true;
+		case CONSTRAINT_UNIQUE:
+			*kind = ORM_NAME_UNIQUE;
+			return true;
+		case CONSTRAINT_FOREIGN:
+			*kind = ORM_NAME_FOREIGN_KEY;
+			return true;
+		case CONSTRAINT_CHECK:
+			*kind = ORM_NAME_CHECK;
+			return true;
+		case CONSTRAINT_EXCLUSION:
+			*kind = ORM_NAME_EXCLUSION;
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Begin with a constraint or index of a table. */
 static OrmNamed *
-read_named(int row)
+add_named(Reading *reading, const RelationEntry *table, OrmNameKind kind, const char *name,
+		  Oid classid, Oid objid)
 {
 	OrmNamed   *named = palloc0_object(OrmNamed);
-	OrmNameSubject *subject = &named->subject;
 
-	if (!orm_parse_name_kind(text_value(row, NAMED_KIND), &subject->kind))
-		elog(ERROR, "unexpected kind of name");
-	named->name = text_value(row, NAMED_NAME);
-	named->classid = oid_value(row, NAMED_CLASS);
-	named->objid = oid_value(row, NAMED_OBJECT);
-	named->relid = oid_value(row, NAMED_RELATION);
-	named->namespaceid = oid_value(row, NAMED_NAMESPACE);
-	subject->is_unique_index = *text_value(row, NAMED_IS_UNIQUE_INDEX) == 't';
-	subject->schema = text_value(row, NAMED_SCHEMA);
-	subject->table = text_value(row, NAMED_TABLE);
-	subject->columns = key_columns(row, NAMED_COLUMNS, named->relid);
-	subject->referred_table = text_value(row, NAMED_REFERRED_TABLE);
-	if (subject->referred_table)
-		subject->referred_columns = key_columns(row, NAMED_REFERRED_COLUMNS, named->relid);
+	named->subject.kind = kind;
+	named->subject.schema = table->schema;
+	named->subject.table = table->name;
+	named->name = pstrdup(name);
+	named->classid = classid;
+	named->objid = objid;
+	named->relid = table->relid;
+	named->namespaceid = table->namespaceid;
+	reading->result = lappend(reading->result, named);
 	return named;
 }
 
-/*
- * Run the query with its parameters, by the active snapshot; the result
- * (OrmNamed) belongs to the current context.
- */
-static List *
-query_named(const char *schema, ArrayType *relids, bool with_referrers)
+/* Add the constraint that a row of pg_constraint is, if its name is ruled. */
+static void
+add_constraint(Reading *reading, HeapTuple tuple, TupleDesc desc)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			types[3] = {NAMEOID, OIDARRAYOID, BOOLOID};
-	Datum		values[3] = {0, PointerGetDatum(relids), BoolGetDatum(with_referrers)};
-	char		nulls[3] = {schema ? ' ' : 'n', relids ? ' ' : 'n', ' '};
-	int			level = orm_pin_settings();
-	List	   *result = NIL;
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	const RelationEntry *table;
+	const RelationEntry *referred;
+	OrmNameKind kind;
+	OrmNamed   *named;
+	List	   *expressions = NIL;
 
-	if (schema)
-		values[0] = DirectFunctionCall1(namein, CStringGetDatum(schema));
+	if (!kind_of_constraint(form->contype, &kind) || form->coninhcount > 0 ||
+		OidIsValid(form->conparentid) || !OidIsValid(form->conrelid))
+		return;
+	table = get_table(reading, form->conrelid);
+	if (table == NULL)
+		return;
 
-	SPI_connect();
-	if (SPI_execute_with_args(named_query, 3, types, values, nulls, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read constraints and indexes");
-	MemoryContextSwitchTo(context);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		result = lappend(result, read_named(row));
-	SPI_finish();
-	AtEOXact_GUC(true, level);
-	return result;
+	named = add_named(reading, table, kind, NameStr(form->conname), ConstraintRelationId, form->oid);
+	if (kind == ORM_NAME_EXCLUSION)
+		expressions = exclusion_expressions(form->conindid);
+	named->subject.columns = constraint_columns(reading, form->conrelid, tuple, desc,
+												Anum_pg_constraint_conkey, expressions);
+	referred = OidIsValid(form->confrelid) ? get_relation(reading, form->confrelid) : NULL;
+	if (referred)
+	{
+		named->subject.referred_table = referred->name;
+		named->subject.referred_columns = constraint_columns(reading, form->confrelid, tuple, desc,
+															 Anum_pg_constraint_confkey, NIL);
+	}
 }
 
-/* All of one schema, or of all schemas (NULL). */
+/* Is it an index that REINDEX or CREATE INDEX CONCURRENTLY is still making, or has left? */
+static bool
+is_transient(Form_pg_index form, const char *name)
+{
+	const char *mark = strstr(name, "_ccnew");
+
+	if (form->indisvalid)
+		return false;
+	if (mark == NULL)
+		mark = strstr(name, "_ccold");
+	return mark && strspn(mark + strlen("_ccnew"), "0123456789") == strlen(mark) - strlen("_ccnew");
+}
+
+/* Add the index that a row of pg_index is, if it has a name of its own that is ruled. */
+static void
+add_index(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+	const RelationEntry *table = get_table(reading, form->indrelid);
+	const RelationEntry *index;
+	OrmNamed   *named;
+
+	if (table == NULL)
+		return;
+	index = get_relation(reading, form->indexrelid);
+	if (index == NULL || index->is_partition || is_transient(form, index->name) ||
+		((form->indisunique || form->indisexclusion) &&
+		 OidIsValid(get_index_constraint(form->indexrelid))))
+		return;
+
+	named = add_named(reading, table, ORM_NAME_INDEX, index->name, RelationRelationId, form->indexrelid);
+	named->subject.is_unique_index = form->indisunique;
+	named->subject.columns = key_columns(reading, form->indrelid, form->indkey.values,
+										 form->indnkeyatts, index_expressions(tuple, desc));
+}
+
+/* Scan a catalog, for one table if the index on its OID is given, and add what is found. */
+static void
+scan_catalog(Reading *reading, Oid catalog, Oid index, AttrNumber attribute, Oid relid,
+			 void (*add) (Reading *, HeapTuple, TupleDesc))
+{
+	Relation	rel = table_open(catalog, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, index, OidIsValid(index), NULL, OidIsValid(index) ? 1 : 0, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		add(reading, tuple, RelationGetDescr(rel));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/* Add the constraint of this OID, if it is not there yet. */
+static void
+add_constraint_of_oid(Reading *reading, Oid constraintid)
+{
+	Relation	rel;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	foreach(lc, reading->result)
+	{
+		if (((OrmNamed *) lfirst(lc))->objid == constraintid)
+			return;
+	}
+	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraintid));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	rel = table_open(ConstraintRelationId, AccessShareLock);
+	add_constraint(reading, tuple, RelationGetDescr(rel));
+	table_close(rel, AccessShareLock);
+	ReleaseSysCache(tuple);
+}
+
+/* Add the foreign key that a row of pg_trigger works for. */
+static void
+add_foreign_key_of_trigger(Reading *reading, HeapTuple tuple, TupleDesc desc)
+{
+	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+	if (OidIsValid(form->tgconstraint) && OidIsValid(form->tgconstrrelid))
+		add_constraint_of_oid(reading, form->tgconstraint);
+}
+
+/* How list_sort() orders the result: schema, table, kind, name. */
+static int
+compare_named(const ListCell *a, const ListCell *b)
+{
+	const OrmNamed *one = lfirst(a);
+	const OrmNamed *other = lfirst(b);
+	int			result = strcmp(one->subject.schema, other->subject.schema);
+
+	if (result == 0)
+		result = strcmp(one->subject.table, other->subject.table);
+	if (result == 0)
+		result = (int) one->subject.kind - (int) other->subject.kind;
+	return result != 0 ? result : strcmp(one->name, other->name);
+}
+
+/* Begin to read. */
+static void
+begin_reading(Reading *reading, const char *schema, long size)
+{
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(RelationEntry),
+	.hcxt = CurrentMemoryContext};
+
+	memset(reading, 0, sizeof(Reading));
+	reading->schema = schema;
+	reading->relations = hash_create("relations with names", size, &control,
+									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	reading->attributes = table_open(AttributeRelationId, AccessShareLock);
+}
+
+/* End it. */
+static List *
+end_reading(Reading *reading)
+{
+	table_close(reading->attributes, AccessShareLock);
+	hash_destroy(reading->relations);
+	list_sort(reading->result, compare_named);
+	return reading->result;
+}
+
+/* All constraints and indexes (OrmNamed) of one schema, or of all schemas (NULL). */
 List *
 orm_named_in_schema(const char *schema)
 {
-	return query_named(schema, NULL, false);
+	Reading		reading;
+
+	begin_reading(&reading, schema, 1024);
+	add_all_relations(&reading);
+	scan_catalog(&reading, ConstraintRelationId, InvalidOid, 1, InvalidOid, add_constraint);
+	scan_catalog(&reading, IndexRelationId, InvalidOid, 1, InvalidOid, add_index);
+	return end_reading(&reading);
 }
 
 /* Those of some tables (OID), and, if wanted, foreign keys that refer to these. */
 List *
 orm_named_of_relations(List *relids, bool with_referrers)
 {
-	Datum	   *elements = palloc_array(Datum, list_length(relids) + 1);
+	Reading		reading;
 	ListCell   *lc;
 
+	begin_reading(&reading, NULL, 16);
 	foreach(lc, relids)
-		elements[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
-	return query_named(NULL, construct_array(elements, list_length(relids), OIDOID,
-											 sizeof(Oid), true, TYPALIGN_INT), with_referrers);
+	{
+		scan_catalog(&reading, ConstraintRelationId, ConstraintRelidTypidNameIndexId,
+					 Anum_pg_constraint_conrelid, lfirst_oid(lc), add_constraint);
+		scan_catalog(&reading, IndexRelationId, IndexIndrelidIndexId,
+					 Anum_pg_index_indrelid, lfirst_oid(lc), add_index);
+	}
+	if (with_referrers)
+	{
+		foreach(lc, relids)
+			scan_catalog(&reading, TriggerRelationId, TriggerRelidNameIndexId,
+						 Anum_pg_trigger_tgrelid, lfirst_oid(lc), add_foreign_key_of_trigger);
+	}
+	return end_reading(&reading);
 }
 
-/* How list_sort() and bsearch() order CHECKs by name. */
+/* How qsort() and bsearch() order CHECKs by name. */
 static int
 compare_names(const void *a, const void *b)
 {

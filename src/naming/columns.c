@@ -136,6 +136,20 @@ walk_below(Node *node, Search *search, bool (*walker) (Node *, Search *), bool i
 	return result;
 }
 
+/* Is it (t).a, where t is the whole row? */
+static bool
+is_field_of_row(Node *node, const char *row)
+{
+	A_Indirection *indirection = (A_Indirection *) node;
+	List	   *fields;
+
+	if (!IsA(node, A_Indirection) || row == NULL || !IsA(indirection->arg, ColumnRef) ||
+		!IsA(linitial(indirection->indirection), String))
+		return false;
+	fields = ((ColumnRef *) indirection->arg)->fields;
+	return IsA(llast(fields), String) && strcmp(strVal(llast(fields)), row) == 0;
+}
+
 /* Walk over an expression as it was written. */
 static bool
 walk_written(Node *node, Search *search)
@@ -150,6 +164,11 @@ walk_written(Node *node, Search *search)
 			search->found_row = true;
 		else
 			find(search, strVal(last));
+		return false;
+	}
+	if (is_field_of_row(node, search->row))
+	{
+		find(search, strVal(linitial(((A_Indirection *) node)->indirection)));
 		return false;
 	}
 	return walk_below(node, search, walk_written, true);

@@ -70,11 +70,14 @@ is_framed(const char *name, const char *before, const char *after)
 static bool
 is_native_check(const OrmNameSubject *subject, const char *name)
 {
-	const char *native = makeObjectName(subject->table, NULL, "check");
-	size_t		length = strlen(native);
+	for (int digits = trailing_digits(name); digits >= 0; digits--)
+	{
+		const char *label = psprintf("check%s", name + strlen(name) - digits);
 
-	return strncmp(name, native, length) == 0 &&
-		trailing_digits(name) == (int) (strlen(name) - length);
+		if (strcmp(makeObjectName(subject->table, NULL, label), name) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The same for one rule of the convention. */

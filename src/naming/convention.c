@@ -249,7 +249,7 @@ orm_naming_template_changed(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" was not called by trigger manager",
 						"orm_ext.naming_template_changed")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
-	PG_RETURN_NULL();
+	PG_RETURN_POINTER(NULL);
 }
 
 PG_FUNCTION_INFO_V1(orm_check_naming_template);

@@ -133,11 +133,15 @@ extern const char *orm_first_column(Node *expression, Oid relid);
 extern List *orm_columns_written(Node *expression, const char *row);
 
 /* catalog.c */
+extern bool orm_is_named_relkind(char relkind);
 extern List *orm_named_in_schema(const char *schema);
 extern List *orm_named_of_relations(List *relids, bool with_referrers);
 extern void orm_judge_names(const OrmConventions *conventions, List *named);
 
 /* statement.c */
+extern List *orm_names_to_come;
+
+extern bool orm_is_system_schema(const char *schema);
 extern PlannedStmt *orm_name_statement(PlannedStmt *pstmt, bool read_only_tree,
 									   ProcessUtilityContext context);
 extern bool orm_naming_is_off(void);

@@ -27,7 +27,6 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "naming.h"
@@ -260,7 +259,6 @@ command_now(const Move *move)
 			LockRelationOid(relid, has_index ? ShareUpdateExclusiveLock : AccessExclusiveLock);
 	}
 
-	PushActiveSnapshot(GetTransactionSnapshot());
 	conventions = orm_load_conventions();
 	foreach(lc, orm_named_of_relations(list_make1_oid(planned->relid), false))
 	{
@@ -275,7 +273,6 @@ command_now(const Move *move)
 		better = orm_subject_to_rename(convention, &named->subject, named->name);
 		command = orm_rename_command(named, orm_choose_name(convention, &better, is_taken_now, named));
 	}
-	PopActiveSnapshot();
 	return command;
 }
 

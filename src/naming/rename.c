@@ -26,7 +26,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "guc.h"
@@ -117,10 +116,7 @@ begin_rename(const RenameStmt *stmt, Oid relid)
 static bool
 is_table(Oid relid)
 {
-	char		relkind = get_rel_relkind(relid);
-
-	return (relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE ||
-			relkind == RELKIND_FOREIGN_TABLE || relkind == RELKIND_MATVIEW) &&
+	return orm_is_named_relkind(get_rel_relkind(relid)) &&
 		get_rel_persistence(relid) != RELPERSISTENCE_TEMP;
 }
 
@@ -131,14 +127,13 @@ is_table(Oid relid)
 OrmRename *
 orm_before_rename(Node *node)
 {
-	RenameStmt *stmt;
+	RenameStmt *stmt = castNode(RenameStmt, node);
 	Oid			relid;
 	char		relkind;
 
-	if (!IsA(node, RenameStmt) || orm_naming_is_off() ||
+	if (orm_naming_is_off() ||
 		(orm_naming_check == ORM_NAMING_CHECK_OFF && !orm_naming_follow))
 		return NULL;
-	stmt = (RenameStmt *) node;
 	relid = orm_find_relation(stmt->relation);
 	if (!OidIsValid(relid))
 		return NULL;
@@ -343,10 +338,8 @@ orm_after_rename(OrmRename *rename)
 	CommandCounterIncrement();
 	if (get_rel_name(rename->relid) == NULL)
 		return;
-	PushActiveSnapshot(GetTransactionSnapshot());
 	named = names_left_behind(rename);
 	if (orm_naming_follow)
 		named = rename_names(rename, named);
-	PopActiveSnapshot();
 	warn_of_names(rename, named);
 }

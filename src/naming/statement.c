@@ -40,6 +40,12 @@
 #include "naming.h"
 #include "util/names.h"
 
+/*
+ * Names (char *) that the CREATE TABLE being run gives explicitly.  The
+ * statements that it makes keep out of the way of those that are still to come.
+ */
+List	   *orm_names_to_come = NIL;
+
 /* A statement, and the table that it is about. */
 typedef struct Statement
 {
@@ -53,7 +59,7 @@ typedef struct Statement
 	const char *table;
 	const char *row;			/* name of the whole row in expressions */
 	OrmNameKind kind;			/* of the name that is being chosen */
-	List	   *names;			/* char *, of this statement so far */
+	List	   *names;			/* char *, that this statement gives */
 	const OrmVacated *vacated;	/* what an ALTER TABLE drops */
 } Statement;
 
@@ -77,8 +83,8 @@ load_conventions(Statement *st)
 }
 
 /* Schemas of the server itself are none of our business. */
-static bool
-is_system_schema(const char *schema)
+bool
+orm_is_system_schema(const char *schema)
 {
 	return IsReservedName(schema) || strcmp(schema, "information_schema") == 0;
 }
@@ -116,23 +122,17 @@ set_schema(Statement *st, Oid namespaceid)
 {
 	st->namespaceid = namespaceid;
 	st->schema = OidIsValid(namespaceid) ? get_namespace_name(namespaceid) : NULL;
-	return st->schema != NULL && !is_system_schema(st->schema);
+	return st->schema != NULL && !orm_is_system_schema(st->schema);
 }
 
 /* Note the table that a statement alters; false if its names are not ruled. */
 static bool
 set_table(Statement *st, Oid relid)
 {
-	char		relkind;
-
-	if (!OidIsValid(relid))
+	if (!OidIsValid(relid) || !orm_is_named_relkind(get_rel_relkind(relid)) ||
+		get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
 		return false;
 	st->relid = relid;
-	relkind = get_rel_relkind(st->relid);
-	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
-		 relkind != RELKIND_FOREIGN_TABLE && relkind != RELKIND_MATVIEW) ||
-		get_rel_persistence(st->relid) == RELPERSISTENCE_TEMP)
-		return false;
 	st->table = get_rel_name(st->relid);
 	if (st->table == NULL || !set_schema(st, get_rel_namespace(st->relid)))
 		return false;
@@ -370,6 +370,21 @@ name_subject(Statement *st, const OrmNameSubject *subject, char **name)
 		st->names = lappend(st->names, *name);
 }
 
+/* Note the names that constraints (or columns with constraints) have been given. */
+static void
+add_explicit_names(Statement *st, Node *element)
+{
+	ListCell   *lc;
+
+	if (element && IsA(element, Constraint) && ((Constraint *) element)->conname)
+		st->names = lappend(st->names, ((Constraint *) element)->conname);
+	else if (element && IsA(element, ColumnDef))
+	{
+		foreach(lc, ((ColumnDef *) element)->constraints)
+			add_explicit_names(st, lfirst(lc));
+	}
+}
+
 /* Name a constraint, or leave that to the statement that will be made of it. */
 static void
 name_constraint(Statement *st, Constraint *constraint, const char *column)
@@ -423,6 +438,9 @@ name_new_table(Statement *st, CreateStmt *create)
 	if (!set_new_table(st, create))
 		return;
 	foreach(lc, create->tableElts)
+		add_explicit_names(st, lfirst(lc));
+	orm_names_to_come = st->names;
+	foreach(lc, create->tableElts)
 	{
 		Node	   *element = lfirst(lc);
 
@@ -469,6 +487,8 @@ name_altered_table(Statement *st, AlterTableStmt *alter)
 	if (!set_table(st, relid))
 		return;
 	st->vacated = orm_vacated_by(alter, relid);
+	foreach(lc, alter->cmds)
+		add_explicit_names(st, castNode(AlterTableCmd, lfirst(lc))->def);
 	foreach(lc, alter->cmds)
 	{
 		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
@@ -528,14 +548,13 @@ orm_name_statement(PlannedStmt *pstmt, bool read_only_tree, ProcessUtilityContex
 	Statement	st = {.checks_names = orm_naming_check != ORM_NAMING_CHECK_OFF};
 	NodeTag		tag = nodeTag(pstmt->utilityStmt);
 
-	if (tag != T_CreateStmt && tag != T_CreateForeignTableStmt && tag != T_AlterTableStmt &&
-		tag != T_IndexStmt)
-		return pstmt;
 	if ((!orm_naming_fill && !st.checks_names) || orm_naming_is_off())
 		return pstmt;
 
 	if (read_only_tree)
 		pstmt = copyObject(pstmt);
+	if (context == PROCESS_UTILITY_SUBCOMMAND)
+		st.names = list_copy(orm_names_to_come);
 	if (tag == T_IndexStmt)
 		name_index(&st, (IndexStmt *) pstmt->utilityStmt, context == PROCESS_UTILITY_TOPLEVEL);
 	else if (tag == T_AlterTableStmt)
@@ -546,6 +565,9 @@ orm_name_statement(PlannedStmt *pstmt, bool read_only_tree, ProcessUtilityContex
 		name_altered_table(&st, (AlterTableStmt *) pstmt->utilityStmt);
 	}
 	else
+	{
+		st.names = NIL;
 		name_new_table(&st, (CreateStmt *) pstmt->utilityStmt);
+	}
 	return pstmt;
 }

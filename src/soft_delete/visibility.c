@@ -115,7 +115,7 @@ orm_enter_scope(OrmUtilityScope scope)
 {
 	if (scope == ORM_SCOPE_ALTER_TABLE)
 		alter_table_depth++;
-	else
+	else if (scope == ORM_SCOPE_REFRESH)
 	{
 		separate_refresh_plans();
 		refresh_depth++;
@@ -128,7 +128,7 @@ orm_leave_scope(OrmUtilityScope scope)
 {
 	if (scope == ORM_SCOPE_ALTER_TABLE)
 		alter_table_depth--;
-	else
+	else if (scope == ORM_SCOPE_REFRESH)
 	{
 		refresh_depth--;
 		separate_refresh_plans();
