@@ -12,7 +12,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" orm_ext
 MODULE_big = orm_ext
 OBJS       = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 DATA       = $(sort $(wildcard sql/orm_ext--*.sql))
-PGFILEDESC = "orm_ext - soft delete, versions and timestamps inside the server"
+PGFILEDESC = "orm_ext - soft delete, versions, timestamps and naming inside the server"
 
 # Tests, in the order in which they run; setup makes what the others stand on.
 REGRESS        = setup status declaration follow marker_types \
@@ -22,7 +22,9 @@ REGRESS        = setup status declaration follow marker_types \
 	privileges row_security unique_keys upsert \
 	version timestamps actors stale stamp_declaration stamp_paths stamp_columns \
 	stamp_ddl stamp18 expected_version update_checked version_guard touch_parent \
-	change_id bypass_stamps manage
+	change_id bypass_stamps manage \
+	naming_setup naming_template naming_fill naming_clash naming_check naming_follow \
+	naming_audit naming_privileges naming18
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.

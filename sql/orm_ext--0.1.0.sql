@@ -484,7 +484,7 @@ AS 'MODULE_PATHNAME', 'orm_apply_naming';
 COMMENT ON PROCEDURE orm_ext.apply_naming(name, boolean) IS
 'Runs the statements of orm_ext.naming_plan(), each in a transaction of its own, or all in the one that the caller has begun; with dry_run it only shows them, as notices.
 Arguments: a schema, null for all; dry_run.
-Errors: 42501 not the owner of a table, 55P03 lock_timeout; what was renamed before stays so.';
+Errors: 42501 not the owner of a table, 25006 read-only transaction, 55P03 lock_timeout; what was renamed before stays so.';
 
 CREATE FUNCTION orm_ext.naming_baseline(
 	schema name DEFAULT NULL,

@@ -20,24 +20,6 @@
 #include "guc.h"
 #include "naming.h"
 
-/* Where a new name may be taken. */
-typedef struct Place
-{
-	OrmNameKind kind;
-	Oid			namespaceid;
-	const char *oldname;		/* of the same object, or NULL */
-} Place;
-
-/* For orm_choose_name(). */
-static bool
-is_taken(const char *name, void *state)
-{
-	const Place *place = state;
-
-	return (place->oldname == NULL || strcmp(place->oldname, name) != 0) &&
-		orm_constraint_name_exists(place->kind, name, place->namespaceid);
-}
-
 /*
  * Has any table a CHECK of this name?  CREATE TABLE ... LIKE and ATTACH PARTITION
  * need the CHECKs of two tables to have the same name, which can follow the
@@ -88,7 +70,6 @@ orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
 			   const char *name, const char *oldname, Oid namespaceid)
 {
 	const OrmConvention *convention = orm_convention(conventions, subject->schema, subject->kind);
-	Place		place = {subject->kind, namespaceid, oldname};
 	OrmNameSubject better;
 	char	   *identity;
 
@@ -109,7 +90,7 @@ orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
 			 strlen(name) == NAMEDATALEN - 1
 			 ? errdetail("The name is as long as a name can be, so it may have been cut.") : 0,
 			 errhint("Expected is \"%s\". To keep the name: INSERT INTO orm_ext.naming_exemption (object, reason) VALUES (%s, 'why');",
-					 orm_choose_name(convention, &better, is_taken, &place),
+					 orm_choose_free_name(convention, &better, namespaceid, oldname),
 					 quote_literal_cstr(identity))));
 }
 

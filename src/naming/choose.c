@@ -107,3 +107,34 @@ orm_constraint_name_exists(OrmNameKind kind, const char *name, Oid namespaceid)
 	return (orm_has_index(kind) && orm_relation_name_exists(name, namespaceid)) ||
 		(kind != ORM_NAME_INDEX && ConstraintNameExists(name, namespaceid));
 }
+
+/* Where a name must be free. */
+typedef struct Place
+{
+	OrmNameKind kind;
+	Oid			namespaceid;
+	const char *oldname;		/* of the same object, or NULL */
+} Place;
+
+/* For orm_choose_name(): is a name taken by another object of the schema? */
+static bool
+is_taken(const char *name, void *state)
+{
+	const Place *place = state;
+
+	return (place->oldname == NULL || strcmp(place->oldname, name) != 0) &&
+		orm_constraint_name_exists(place->kind, name, place->namespaceid);
+}
+
+/*
+ * The name that a constraint or index should have as things are, NULL if there
+ * is none.  One that exists has a name that is not in its own way.
+ */
+char *
+orm_choose_free_name(const OrmConvention *convention, const OrmNameSubject *subject,
+					 Oid namespaceid, const char *oldname)
+{
+	Place		place = {subject->kind, namespaceid, oldname};
+
+	return orm_choose_name(convention, subject, is_taken, &place);
+}

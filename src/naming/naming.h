@@ -123,6 +123,8 @@ typedef bool (*OrmNameIsTaken) (const char *name, void *state);
 extern char *orm_expected_name(const OrmConvention *convention, const OrmNameSubject *subject);
 extern char *orm_choose_name(const OrmConvention *convention, const OrmNameSubject *subject,
 							 OrmNameIsTaken is_taken, void *state);
+extern char *orm_choose_free_name(const OrmConvention *convention, const OrmNameSubject *subject,
+								  Oid namespaceid, const char *oldname);
 extern bool orm_has_index(OrmNameKind kind);
 extern bool orm_relation_name_exists(const char *name, Oid namespaceid);
 extern bool orm_constraint_name_exists(OrmNameKind kind, const char *name, Oid namespaceid);

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -225,15 +226,6 @@ orm_naming_moves(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* For orm_choose_name() when the time has come. */
-static bool
-is_taken_now(const char *name, void *state)
-{
-	const OrmNamed *named = state;
-
-	return orm_constraint_name_exists(named->subject.kind, name, named->namespaceid);
-}
-
 /*
  * The statement for a planned rename, as things are now; NULL if another
  * session has done away with what there was to do.  What is to be renamed gets
@@ -271,7 +263,7 @@ command_now(const Move *move)
 			continue;
 		convention = orm_convention(conventions, named->subject.schema, named->subject.kind);
 		better = orm_subject_to_rename(convention, &named->subject, named->name);
-		command = orm_rename_command(named, orm_choose_name(convention, &better, is_taken_now, named));
+		command = orm_rename_command(named, orm_choose_free_name(convention, &better, named->namespaceid, NULL));
 	}
 	return command;
 }
@@ -290,11 +282,14 @@ orm_apply_naming(PG_FUNCTION_ARGS)
 	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	bool		atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
 		((CallContext *) fcinfo->context)->atomic;
-	List	   *moves = make_plan(schema);
+	List	   *moves;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext rename",
 												  ALLOCSET_DEFAULT_SIZES);
 	ListCell   *lc;
 
+	if (!dry_run)
+		PreventCommandIfReadOnly("CALL orm_ext.apply_naming()");
+	moves = make_plan(schema);
 	SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC);
 	foreach(lc, moves)
 	{

@@ -44,15 +44,6 @@ struct OrmRename
 	List	   *followed;		/* OrmNamed: those that conformed */
 };
 
-/* For orm_choose_name(). */
-static bool
-is_taken(const char *name, void *state)
-{
-	const OrmNamed *named = state;
-
-	return orm_constraint_name_exists(named->subject.kind, name, named->namespaceid);
-}
-
 /* Check the new name of a constraint, or of an index. */
 static void
 check_new_name(Oid relid, const char *oldname, const char *newname, bool is_index)
@@ -135,8 +126,8 @@ orm_before_rename(Node *node)
 		(orm_naming_check == ORM_NAMING_CHECK_OFF && !orm_naming_follow))
 		return NULL;
 	relid = orm_find_relation(stmt->relation);
-	if (!OidIsValid(relid))
-		return NULL;
+	if (!OidIsValid(relid) || !orm_owns_relation(relid))
+		return NULL;			/* an error */
 	relkind = get_rel_relkind(relid);
 
 	if (stmt->renameType == OBJECT_TABCONSTRAINT && is_table(relid))
@@ -297,7 +288,7 @@ new_name(const OrmRename *rename, OrmNamed *named)
 {
 	const OrmConvention *convention = orm_convention(rename->conventions, named->subject.schema,
 													 named->subject.kind);
-	char	   *name = orm_choose_name(convention, &named->subject, is_taken, named);
+	char	   *name = orm_choose_free_name(convention, &named->subject, named->namespaceid, NULL);
 
 	/* a CHECK that PostgreSQL had to name is named by it again */
 	if (name == NULL && named->subject.kind == ORM_NAME_CHECK)

@@ -36,6 +36,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "naming.h"
 #include "util/names.h"
@@ -138,6 +139,7 @@ set_table(Statement *st, Oid relid)
 		return false;
 	if (get_attnum(st->relid, st->table) == InvalidAttrNumber)
 		st->row = st->table;
+	st->checks_names &= orm_owns_relation(relid);
 	return true;
 }
 
@@ -154,6 +156,7 @@ set_new_table(Statement *st, const CreateStmt *create)
 	st->table = create->relation->relname;
 	if (OidIsValid(get_relname_relid(st->table, st->namespaceid)))
 		return false;			/* a duplicate, or IF NOT EXISTS */
+	st->checks_names &= orm_may_create_in(st->namespaceid);
 
 	st->row = st->table;
 	foreach(lc, create->tableElts)

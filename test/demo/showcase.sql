@@ -199,3 +199,31 @@ UPDATE users SET name = 'Anna' WHERE email = 'ann@example.org' RETURNING name, v
 
 -- @fails is stale
 SELECT orm_ext.delete_checked('users', 1, '1');
+
+--- 10. Names, right at birth
+
+-- Constraints and indexes without a name get one by your convention: here one with the
+-- kind of thing in front.
+
+INSERT INTO orm_ext.naming_template (kind, template) VALUES
+	('fk', 'fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s'),
+	('uq', 'uq_%(table_name)s_%(column_0_N_name)s');
+
+CREATE TABLE invoices (id int PRIMARY KEY, user_id int REFERENCES users, year int, number int,
+	UNIQUE (year, number));
+
+-- A name that does not follow is named, with the one that would.
+
+CREATE INDEX index_invoices_on_user_id ON invoices (user_id);
+
+SELECT name, expected FROM orm_ext.naming_violations WHERE "table" = 'invoices';
+
+CALL orm_ext.apply_naming('public', dry_run => false);
+
+SELECT kind, name, conforms FROM orm_ext.naming_audit() WHERE "table" = 'invoices';
+
+--- 11. What else there is to mend
+
+-- The linter knows the schemas that ORMs make; each finding brings the statement that mends it.
+
+SELECT rule, severity, object, fix FROM orm_ext.lint('public') WHERE severity <> 'info';

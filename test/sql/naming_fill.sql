@@ -129,10 +129,10 @@ SELECT compare.naming('CREATE TABLE t (a int CHECK (a > 0) CHECK (a > 0), CONSTR
 SELECT compare.naming('CREATE TABLE t (a int, b int PRIMARY KEY, PRIMARY KEY (a))');
 
 -- explicit names are left alone
-SELECT compare.naming('CREATE TABLE t (a int CONSTRAINT x1 UNIQUE, b int CONSTRAINT x2 CHECK (b > 0), c int CONSTRAINT x3 REFERENCES account, d int CONSTRAINT x4 PRIMARY KEY)');
-SELECT compare.naming('CREATE TABLE t (a int, CONSTRAINT x1 EXCLUDE (a WITH =), CONSTRAINT x2 CHECK (a > 0), UNIQUE (a))');
-SELECT compare.naming('CREATE INDEX x ON post (a)');
-SELECT compare.naming('ALTER TABLE post ADD CONSTRAINT x UNIQUE (a), ADD UNIQUE (b), ADD COLUMN c int CONSTRAINT y CHECK (c > 0) UNIQUE');
+SELECT compare.naming('CREATE TABLE t (a int CONSTRAINT my_1 UNIQUE, b int CONSTRAINT my_2 CHECK (b > 0), c int CONSTRAINT my_3 REFERENCES account, d int CONSTRAINT my_4 PRIMARY KEY)');
+SELECT compare.naming('CREATE TABLE t (a int, CONSTRAINT my_1 EXCLUDE (a WITH =), CONSTRAINT my_2 CHECK (a > 0), UNIQUE (a))');
+SELECT compare.naming('CREATE INDEX my_x ON post (a)');
+SELECT compare.naming('ALTER TABLE post ADD CONSTRAINT my_x UNIQUE (a), ADD UNIQUE (b), ADD COLUMN c int CONSTRAINT my_y CHECK (c > 0) UNIQUE');
 
 --
 -- LIKE, PARTITION OF, INHERITS, OF
@@ -140,11 +140,11 @@ SELECT compare.naming('ALTER TABLE post ADD CONSTRAINT x UNIQUE (a), ADD UNIQUE 
 CALL compare.name_in_both($$
 	CREATE TABLE source (
 		id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int UNIQUE, b int CHECK (b > 0), c int REFERENCES account,
-		d int CONSTRAINT source_sane CHECK (d < 9), CHECK (a < b), UNIQUE (a, b), EXCLUDE (c WITH =)
+		d int CONSTRAINT my_sane CHECK (d < 9), CHECK (a < b), UNIQUE (a, b), EXCLUDE (c WITH =)
 	);
 	CREATE INDEX ON source (b, c) INCLUDE (a);
 	CREATE INDEX ON source (lower(a::text), c);
-	CREATE UNIQUE INDEX source_by_c ON source (c) WHERE a > 0;
+	CREATE UNIQUE INDEX my_by_c ON source (c) WHERE a > 0;
 	CREATE STATISTICS source_a_b ON a, b FROM source;
 	CREATE TABLE other (c int, d int, UNIQUE (c, d));
 	CREATE TABLE parent (id int PRIMARY KEY, a int CHECK (a > 0), b int UNIQUE, CHECK (a < b));
@@ -176,7 +176,7 @@ SELECT compare.naming('CREATE TABLE m PARTITION OF measure (UNIQUE (b, at), FORE
 SELECT compare.naming('CREATE TABLE l (a int, b int, UNIQUE (b, a)) PARTITION BY LIST (b); CREATE TABLE m PARTITION OF l (CHECK (a > 0)) DEFAULT PARTITION BY LIST (b); CREATE TABLE n PARTITION OF m (UNIQUE (a)) DEFAULT');
 SELECT compare.naming('CREATE TABLE t (a int, b int, PRIMARY KEY (a, b)) PARTITION BY HASH (a)');
 SELECT compare.naming('CREATE TABLE m (LIKE measure INCLUDING ALL); ALTER TABLE measure ATTACH PARTITION m DEFAULT');
-SELECT compare.naming('CREATE TABLE m (LIKE measure INCLUDING CONSTRAINTS); ALTER TABLE measure ATTACH PARTITION m DEFAULT; ALTER TABLE measure DETACH PARTITION m');
+SELECT compare.naming('CREATE TABLE m (LIKE measure INCLUDING CONSTRAINTS); ALTER TABLE measure ATTACH PARTITION m DEFAULT');
 SELECT compare.naming('CREATE FOREIGN TABLE f (a int CHECK (a > 0), b int, CHECK (a < b), CHECK (b > 0)) SERVER regress_orm_server');
 SELECT compare.naming('CREATE FOREIGN TABLE f (a int UNIQUE) SERVER regress_orm_server');
 SELECT compare.naming('CREATE FOREIGN TABLE f (a int, PRIMARY KEY (a)) SERVER regress_orm_server');
@@ -219,15 +219,15 @@ SELECT compare.naming('ALTER TABLE source DROP COLUMN c, ADD COLUMN c int REFERE
 SELECT compare.naming('ALTER TABLE account DROP COLUMN code, ADD COLUMN code int UNIQUE');
 SELECT compare.naming('ALTER TABLE account DROP COLUMN id, ADD COLUMN id int PRIMARY KEY');
 SELECT compare.naming('ALTER TABLE account DROP COLUMN id CASCADE, ADD COLUMN id int PRIMARY KEY');
-SELECT compare.naming('ALTER TABLE account DROP CONSTRAINT account_pkey CASCADE, ADD PRIMARY KEY (code), ADD COLUMN up text REFERENCES account');
+SELECT compare.naming('ALTER TABLE account DROP CONSTRAINT account_pkey CASCADE, ADD PRIMARY KEY (code), ADD COLUMN up text REFERENCES account (code)');
 -- what is made anew because a type changes keeps its name
-SELECT compare.naming('ALTER TABLE source ALTER COLUMN b TYPE bigint, ADD UNIQUE (b)');
-SELECT compare.naming('ALTER TABLE source ALTER COLUMN a TYPE bigint');
-SELECT compare.naming('ALTER TABLE account ALTER COLUMN id TYPE bigint, ALTER COLUMN code TYPE varchar');
+SELECT compare.naming('CREATE TABLE t (a int UNIQUE, b int, UNIQUE (a, b), CHECK (b > 0), CHECK (a > b)); CREATE INDEX ON t (b, a); ALTER TABLE t ALTER COLUMN b TYPE bigint, ADD UNIQUE (b), ADD CHECK (a > 0)');
+SELECT compare.naming('CREATE TABLE t (a int UNIQUE, b int, UNIQUE (a, b), EXCLUDE (a WITH =)); CREATE INDEX ON t (b, a); CREATE INDEX ON t ((a + 1)); ALTER TABLE t ALTER COLUMN a TYPE bigint');
+SELECT compare.naming('CREATE TABLE t (a int PRIMARY KEY, b text UNIQUE); ALTER TABLE t ALTER COLUMN a TYPE bigint, ALTER COLUMN b TYPE varchar');
 -- what becomes a constraint keeps its name, unless it is given one
-SELECT compare.naming('CREATE UNIQUE INDEX by_a ON post (a); ALTER TABLE post ADD UNIQUE USING INDEX by_a');
-SELECT compare.naming('CREATE UNIQUE INDEX ON post (a, b); ALTER TABLE post ADD CONSTRAINT x PRIMARY KEY USING INDEX post_a_idx');
-SELECT compare.naming('CREATE UNIQUE INDEX by_a ON post (a); ALTER TABLE post ADD PRIMARY KEY USING INDEX by_a, ADD UNIQUE (a)');
+SELECT compare.naming('CREATE UNIQUE INDEX my_by_a ON post (a); ALTER TABLE post ADD UNIQUE USING INDEX my_by_a');
+SELECT compare.naming('CREATE UNIQUE INDEX ON post (a); ALTER TABLE post ADD CONSTRAINT my_x PRIMARY KEY USING INDEX post_a_idx');
+SELECT compare.naming('CREATE UNIQUE INDEX my_by_a ON post (a); ALTER TABLE post ADD PRIMARY KEY USING INDEX my_by_a, ADD UNIQUE (a)');
 -- inheritance and partitions
 SELECT compare.naming('CREATE TABLE child () INHERITS (parent); ALTER TABLE parent ADD CHECK (b > 0), ADD UNIQUE (a), ADD COLUMN c int UNIQUE CHECK (c > 0)');
 SELECT compare.naming('CREATE TABLE child () INHERITS (parent); ALTER TABLE ONLY parent ADD CHECK (b > 0) NO INHERIT, ADD UNIQUE (a)');
@@ -241,7 +241,7 @@ SELECT compare.naming('CREATE TABLE m PARTITION OF measure DEFAULT; CREATE TABLE
 -- other ways to write it
 SELECT compare.naming('CREATE FOREIGN TABLE f (a int) SERVER regress_orm_server; ALTER FOREIGN TABLE f ADD CHECK (a > 0), ADD COLUMN b int CHECK (b > 0); ALTER TABLE f ADD CHECK (a < b)');
 SELECT compare.naming('CREATE TABLE t OF pair; ALTER TABLE t ADD UNIQUE (a), ADD CHECK (a < b)');
-SELECT compare.naming('ALTER TABLE post ADD CONSTRAINT given CHECK (a > 0); ALTER TABLE post VALIDATE CONSTRAINT given');
+SELECT compare.naming('ALTER TABLE post ADD CONSTRAINT my_given CHECK (a > 0); ALTER TABLE post VALIDATE CONSTRAINT my_given');
 SELECT compare.naming('CREATE VIEW v AS SELECT * FROM post; ALTER TABLE v ADD UNIQUE (a)');
 SELECT compare.naming('CREATE VIEW v AS SELECT * FROM post; ALTER VIEW v ADD UNIQUE (a)');
 SELECT compare.naming('CREATE VIEW v AS SELECT * FROM post; CREATE INDEX ON v (a)');
@@ -280,7 +280,7 @@ SELECT compare.naming('CREATE INDEX ON post (nope)');
 SELECT compare.naming('CREATE INDEX ON post ((nope + a))');
 SELECT compare.naming('CREATE INDEX ON post (a) INCLUDE (nope)');
 SELECT compare.naming('CREATE INDEX ON nope (a)');
-SELECT compare.naming('CREATE INDEX IF NOT EXISTS post_a_idx ON post (a); CREATE INDEX IF NOT EXISTS post_a_idx ON post (b)');
+SELECT compare.naming('CREATE INDEX IF NOT EXISTS my_a_idx ON post (a); CREATE INDEX IF NOT EXISTS my_a_idx ON post (b)');
 SELECT compare.naming('CREATE INDEX IF NOT EXISTS ON post (a)');
 SELECT compare.naming('CREATE MATERIALIZED VIEW m AS SELECT * FROM post; CREATE UNIQUE INDEX ON m (a, b); CREATE INDEX ON m (title)');
 SELECT compare.naming('CREATE FOREIGN TABLE f (a int) SERVER regress_orm_server; CREATE INDEX ON f (a)');
@@ -308,10 +308,9 @@ $$);
 SELECT compare.naming($$
 	CREATE FUNCTION make() RETURNS void LANGUAGE plpgsql AS 'BEGIN CREATE TABLE t (a int UNIQUE, b int, CHECK (b > 0), UNIQUE (b, a)); CREATE INDEX ON t (b); END';
 	SELECT make();
-	ALTER TABLE t RENAME TO old;
-	SELECT make();
-	DROP TABLE old;
-	ALTER TABLE t RENAME TO older;
+	DROP TABLE t;
+	CREATE TABLE t_a_key (a int CONSTRAINT t_b_check CHECK (a > 0));
+	CREATE VIEW t_b_idx AS SELECT 1 AS a;
 	SELECT make();
 $$);
 SELECT compare.naming($$
@@ -429,10 +428,17 @@ DROP FUNCTION log_command;
 --
 SELECT orm_ext.use_naming('all_columns', overflow => 'postgres');
 \pset tuples_only off
-SELECT * FROM compare.again();
+SELECT * FROM compare.differences();
 -- and with no convention at all, everything
 SELECT orm_ext.use_naming('none');
-SELECT * FROM compare.again();
+SELECT * FROM compare.differences();
+-- with a convention that is nothing like it, every name follows, but for those
+-- that are copied
+DELETE FROM orm_ext.naming_template;
+INSERT INTO orm_ext.naming_template (kind, template) VALUES
+	('pk', 'pk_%(table_name)s'), ('uq', 'uq_%(table_name)s_%(column_0_N_name)s'), ('ck', 'ck_%(table_name)s_%(constraint_name)s'),
+	('fk', 'fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s_%(referred_column_0_name)s'), ('ix', 'ix_%(column_0_N_label)s'), ('ex', 'ex_%(table_name)s_%(column_0_name)s');
+SELECT * FROM compare.again('does not conform');
 DELETE FROM orm_ext.naming_template;
 \pset tuples_only on
 
@@ -446,10 +452,11 @@ CREATE INDEX CONCURRENTLY ON soft.post (lower(title));
 INSERT INTO soft.post (a) VALUES (1), (1);
 CREATE UNIQUE INDEX CONCURRENTLY ON soft.post (a);
 TRUNCATE soft.post;
+DROP INDEX soft.post_a_idx2;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS post_a_idx ON soft.post (a);
 REINDEX TABLE CONCURRENTLY soft.post;
-SELECT name, definition FROM compare.names('soft') WHERE "table" = 'post' ORDER BY object;
-SELECT name, expected, conforms FROM orm_ext.naming_audit('soft') WHERE "table" = 'post' ORDER BY objid;
+SELECT name, definition FROM compare.names('soft') WHERE "table" = 'post' ORDER BY name;
+SELECT name, expected, conforms FROM orm_ext.naming_audit('soft') WHERE "table" = 'post' ORDER BY name;
 SET search_path = soft;
 BEGIN;
 SAVEPOINT a;
@@ -557,6 +564,19 @@ SET LOCAL row_security = on;
 CREATE INDEX ON restored (a, b);
 SELECT name FROM compare.names('soft') WHERE "table" = 'restored' ORDER BY object;
 ROLLBACK;
+
+-- where the extension is not, and where it is again
+BEGIN;
+CREATE TABLE first (a int, b int, UNIQUE (a, b));
+DROP EXTENSION orm_ext;
+CREATE TABLE second (a int, b int, UNIQUE (a, b), CONSTRAINT wrong CHECK (a > 0));
+ALTER TABLE second RENAME TO third;
+CREATE EXTENSION orm_ext;
+CREATE TABLE fourth (a int, b int, UNIQUE (a, b));
+SELECT "table", name FROM compare.names('soft') WHERE "table" IN ('first', 'third', 'fourth') ORDER BY object;
+ROLLBACK;
+CREATE TABLE first (a int, b int, UNIQUE (a, b));
+SELECT name FROM compare.names('soft') WHERE "table" = 'first';
 
 RESET search_path;
 SET client_min_messages = warning;

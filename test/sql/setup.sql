@@ -8,6 +8,9 @@ DO $$
 BEGIN
 	EXECUTE format('ALTER DATABASE %I SET session_preload_libraries = ''orm_ext''',
 				   current_database());
+	-- names are what the tests of naming are about, and nobody else
+	EXECUTE format('ALTER DATABASE %I SET orm_ext.naming_check = off',
+				   current_database());
 END
 $$;
 

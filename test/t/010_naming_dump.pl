@@ -58,8 +58,8 @@ sub is_like_original
 # What an ordinary session is told of a name that follows no convention.
 my $wrong = 'CREATE TABLE fresh (a int CONSTRAINT "wrong" PRIMARY KEY)';
 my %answer = (
-	off => qr/^$/,
-	warn => qr/^WARNING:  42602: name "wrong" of primary key on table "fresh" does not follow/,
+	off => qr/^(?!.*(?:WARNING|ERROR))/s,
+	warn => qr/WARNING:  42602: name "wrong" of primary key on table "fresh" does not follow/,
 	error => qr/ERROR:  42602: name "wrong" of primary key on table "fresh" does not follow/);
 
 # A database to restore into, with options by ALTER DATABASE.
@@ -121,12 +121,43 @@ restore('plain, one transaction', [ @psql, '-1', '-d', 'restored', '-f', "$dumps
 restore('--inserts', [ @psql, '-d', 'restored', '-f', "$dumps/inserts" ]);
 restore('sections', map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'pre-data', 'data', 'post-data');
 restore('sections of pg_restore', map { [ @restore, "--section=$_", '-j2', '-d', 'restored', "$dumps/directory" ] } 'pre-data', 'data', 'post-data');
-restore('schema and rows', map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'schema', 'rows');
+restore('schema and rows', (map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'schema', 'rows'),
+	[ @psql, '-d', 'restored', '-c', 'REFRESH MATERIALIZED VIEW "Wild ""one""".codes' ]);
 restore('--enable-row-security', [ @psql, '-d', 'restored', '-f', "$dumps/with_rls" ]);
 
-# --clean drops what an earlier restore has made
-restore('--clean --if-exists', map { [ @psql, '-d', 'restored', '-f', "$dumps/clean" ] } 1, 2);
-restore('pg_restore --clean --if-exists', map { [ @restore, '--clean', '--if-exists', '-d', 'restored', "$dumps/custom" ] } 1, 2);
+# --clean drops what an earlier restore has made.  PostgreSQL cannot do all of that where there are
+# partitions, so the messages are compared with those of a session that checks and fills nothing.
+sub clean
+{
+	my ($name, @command) = @_;
+	my (%told, %names);
+
+	for my $check ('error', 'off')
+	{
+		local $ENV{PGOPTIONS} = "-c orm_ext.naming_check=$check -c orm_ext.naming_fill=" . ($check eq 'off' ? 'off' : 'on');
+
+		empty_database('restored');
+		run_client($node, "$name, $check: restore", @restore, '-d', 'restored', "$dumps/custom");
+		$told{$check} = '';
+		for (1, 2)
+		{
+			my ($stdout, $stderr);
+
+			IPC::Run::run([ @command, '-d', 'restored', '-h', $node->host, '-p', $node->port ], '>', \$stdout, '2>', \$stderr);
+			$told{$check} .= $stderr;
+		}
+		$names{$check} = names_of($node, 'restored');
+		is(conventions_of($node, 'restored'), $original{conventions}, "$name, $check: templates and exemptions came along");
+		drop_database('restored');
+	}
+	is($told{error}, $told{off}, "$name: messages are the same");
+	is($names{error}, $names{off}, "$name: all names are the same");
+	unlike($told{error}, qr/42602|naming convention/, "$name: no name is judged");
+	return;
+}
+
+clean('--clean --if-exists', 'psql', '-Xq', '-f', "$dumps/clean");
+clean('pg_restore --clean --if-exists', 'pg_restore', '--clean', '--if-exists', "$dumps/custom");
 
 note 'where naming_check is set';
 

@@ -66,7 +66,7 @@ my $members = q(
 	SET search_path = '';
 	SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass
 		AND refobjid NOT IN (SELECT oid FROM pg_extension WHERE extname IN ('orm_ext', 'plpgsql'))
-		ORDER BY 1 COLLATE "C";);
+		ORDER BY pg_describe_object(classid, objid, objsubid) COLLATE "C";);
 my @extensions = split /\n/, ask($node, 'plain_ext', q(SELECT name FROM pg_available_extensions WHERE name NOT IN ('orm_ext', 'plpgsql') ORDER BY name));
 my @created;
 
@@ -143,7 +143,7 @@ same('partitions that come and go', qq($path;
 	ALTER TABLE event DETACH PARTITION event_2024 CONCURRENTLY;
 	ALTER TABLE event DETACH PARTITION event_2025;
 	ALTER TABLE event ATTACH PARTITION event_2024 FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
-	CREATE TABLE event_2028 (id int, at date NOT NULL, kind varchar(20), account_id int);
+	CREATE TABLE event_2028 (id int NOT NULL, at date NOT NULL, kind varchar(20), account_id int);
 	ALTER TABLE event_2028 ADD CONSTRAINT "ck_event_2028_x" CHECK (kind <> '');
 	ALTER TABLE event_2028 ADD CONSTRAINT "kind of event" CHECK (kind <> '');
 	ALTER TABLE event ATTACH PARTITION event_2028 FOR VALUES FROM ('2028-01-01') TO ('2029-01-01');
@@ -185,7 +185,7 @@ same('names of other things', qq($path;
 	ALTER TABLE v RENAME TO w;
 	CREATE TYPE pair AS (a int, b int);
 	ALTER TYPE pair RENAME ATTRIBUTE a TO aa;
-	CREATE STATISTICS ON region, kind FROM account;
+	CREATE STATISTICS more ON code, kind FROM account;
 	ALTER TRIGGER "a trigger" ON entry RENAME TO "a trigger, renamed";
 	CREATE INDEX IF NOT EXISTS "PK of account" ON account (kind);
 	CREATE TABLE IF NOT EXISTS account (a int CONSTRAINT "no such" PRIMARY KEY);
@@ -211,13 +211,19 @@ is(ask($node, 'guarded', q(SELECT count(*) FROM pg_foreign_table WHERE ftrelid::
 note 'roles, rights and rules that have nothing to do with it';
 
 ask($node, 'postgres', 'CREATE ROLE app LOGIN');
+ask($node, $_, 'GRANT USAGE ON SCHEMA "Wild ""one""" TO app') for 'plain', 'guarded';
 same('a role without rights', q(
 	SET SESSION AUTHORIZATION app;
 	SET search_path = "Wild ""one""";
 	CREATE INDEX ON account (kind);
 	ALTER TABLE account ADD PRIMARY KEY (id);
-	CREATE TABLE t (a int PRIMARY KEY);
+	ALTER TABLE account ADD COLUMN x int UNIQUE;
+	ALTER TABLE account RENAME TO x;
+	ALTER TABLE account RENAME id TO x;
+	ALTER TABLE account RENAME CONSTRAINT "50% of it" TO x;
 	ALTER INDEX "PK of account" RENAME TO x;
+	CREATE TABLE t (a int PRIMARY KEY);
+	CREATE TABLE pg_temp.t (a int PRIMARY KEY REFERENCES account);
 	CREATE TEMPORARY TABLE t (a int PRIMARY KEY);));
 
 $node->stop;

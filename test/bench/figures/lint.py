@@ -168,6 +168,24 @@ def never_analyzed(server, tables):
     return {name: measure(server, 'lint_fresh', query) for name, query in QUERIES.items()}
 
 
+def one_rename(server, tables):
+    """Renaming a column and back, judged and not."""
+    def spent(setting):
+        session = server.connect('lint', library=True)
+        cursor = session.cursor()
+        cursor.execute(f'SET orm_ext.naming_check = {setting}')
+        values = []
+        for _ in range(RUNS):
+            started = server.processor_time(session)
+            for names in (('amount', 'other'), ('other', 'amount')):
+                cursor.execute('ALTER TABLE table_1 RENAME {} TO {}'.format(*names))
+            values.append((server.processor_time(session) - started) / 2)
+        session.close()
+        return statistics.median(values)
+
+    return report.measured(f'RENAME COLUMN among {tables:,} tables', 'naming_check = off', 'ms', spent('warn'), spent('off'))
+
+
 def measure_all(server):
     """Milliseconds by number of tables and what is asked for; figures that belong to one number only."""
     times, figures, last = {}, [], 0
@@ -183,6 +201,7 @@ def measure_all(server):
                         for name, spent in never_analyzed(server, tables).items()]
             figures.append(renaming(server, tables))
         if tables == LIMITED:
+            figures.append(one_rename(server, tables))
             client = inspector(server, tables)
             if client:
                 figures.append(report.measured(f'naming_audit(), {tables:,} tables', f'{client[0]} reads them', 'ms',

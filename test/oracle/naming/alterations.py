@@ -255,7 +255,8 @@ class Alterations(Creations):
         row = self.some('r', lambda row: row['schema'] != 'pg_temp')
         if not row or self.context.transaction:
             return self.create_index()
-        return Statement([f'REINDEX TABLE CONCURRENTLY {self.context.place(row)}'], 'reindex', alone=True)
+        return Statement([f'REINDEX TABLE CONCURRENTLY {self.context.place(row)}'], 'reindex', recreates=True,
+                         alone=True)
 
     def statistics(self):
         """CREATE STATISTICS without a name: PostgreSQL's own."""

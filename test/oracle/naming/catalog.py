@@ -10,15 +10,16 @@ SCHEMAS = '''n.oid = pg_my_temp_schema() OR n.nspname !~ '^pg_' AND n.nspname NO
 SCHEMA = '''CASE WHEN n.oid = pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname END'''
 
 RELATIONS = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
-    SELECT c.oid, {SCHEMA} AS schema, c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence,
+    SELECT c.oid::bigint AS oid, {SCHEMA} AS schema, c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence,
         c.relispartition AS partition, c.reloftype::regtype::text AS of_type, c.relreplident AS replident,
         c.reloptions AS options, pg_get_userbyid(c.relowner) AS owner, c.relacl::text AS acl,
-        c.relrowsecurity AS row_security, c.relam AS am, c.relhassubclass AS parent,
+        c.relrowsecurity AS row_security, c.relam::bigint AS am, c.relhassubclass AS parent,
         pg_get_expr(c.relpartbound, c.oid) AS bound,
         CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS key,
         CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END AS definition,
         (SELECT json_agg(i.inhparent::regclass::text ORDER BY i.inhseqno) FROM pg_inherits i
          WHERE i.inhrelid = c.oid) AS parents,
+        (SELECT json_agg(i.inhparent::bigint) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS parent_oids,
         (SELECT json_agg(json_build_array(a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
              pg_get_expr(d.adbin, d.adrelid), a.attcollation::regcollation::text, a.attidentity, a.attgenerated,
              a.attislocal, a.attinhcount, a.attstorage, a.attcompression, a.attstattarget) ORDER BY a.attnum)
@@ -32,12 +33,12 @@ RELATIONS = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
     WHERE c.relkind NOT IN ('i', 'I', 't') AND ({SCHEMAS})) r'''
 
 INDEXES = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
-    SELECT x.oid, {SCHEMA} AS schema, x.relname AS name, t.relname AS table, i.indrelid AS relation,
+    SELECT x.oid::bigint AS oid, {SCHEMA} AS schema, x.relname AS name, t.relname AS table, i.indrelid::bigint AS relation,
         substr(pg_get_indexdef(x.oid), length('CREATE INDEX ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
             || quote_ident(x.relname)) + 1) AS definition,
         i.indisunique AS unique, i.indisprimary AS primary, i.indisvalid AS valid, i.indisclustered AS clustered,
         i.indisreplident AS replident, i.indimmediate AS immediate,
-        (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = x.oid) AS parent,
+        (SELECT h.inhparent::bigint FROM pg_inherits h WHERE h.inhrelid = x.oid) AS parent,
         EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = x.oid AND o.contype IN ('p', 'u', 'x')) AS constrained,
         (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = x.oid) AS own,
         i.indkey::int2[] AS key, i.indnkeyatts AS keys, i.indexprs::text AS expressions,
@@ -47,9 +48,9 @@ INDEXES = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
     WHERE t.relkind <> 't' AND ({SCHEMAS})) r'''
 
 CONSTRAINTS = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
-    SELECT o.oid, {SCHEMA} AS schema, o.conname AS name, o.contype AS type, t.relname AS table, o.conrelid AS relation,
+    SELECT o.oid::bigint AS oid, {SCHEMA} AS schema, o.conname AS name, o.contype AS type, t.relname AS table, o.conrelid::bigint AS relation,
         d.typname AS domain, pg_get_constraintdef(o.oid) AS definition, o.conkey AS key, o.confkey AS referred_key,
-        o.confrelid AS referred, f.relname AS referred_name, o.conindid AS index, o.conparentid AS parent,
+        o.confrelid::bigint AS referred, f.relname AS referred_name, o.conindid::bigint AS index, o.conparentid::bigint AS parent,
         o.conislocal AS local, o.coninhcount AS inherited, o.convalidated AS validated,
         o.condeferrable AS deferrable, o.condeferred AS deferred, o.connoinherit AS no_inherit,
         CASE WHEN o.contype = 'c' THEN o.conbin::text END AS expression,
@@ -139,24 +140,43 @@ def is_implicit(node):
     return any(value(node, form) == '2' for form in forms)
 
 
-def visible(nodes):
-    """The nodes with implicit casts replaced by what they cast."""
-    for node in nodes:
-        if is_implicit(node):
-            yield from visible(node[2])
-        else:
-            yield node
+def chain(node, operators):
+    """The operator of a node whose chains SQLAlchemy makes one level of, or None."""
+    if node[0] == 'BOOLEXPR':
+        return {'and': 'AND', 'or': 'OR'}.get(value(node, 'boolop'))
+    if node[0] == 'OPEXPR' and len(node[2]) == 2:
+        name = operators.get(int(value(node, 'opno')))
+        return name if name in ('+', '*', '||') else None
+    return None
 
 
-def breadth_first(node):
+def depth(node, above, operators):
+    """How many levels lie between a node and what is in it, in SQLAlchemy's tree.
+
+    A function's arguments lie below a grouping and a list of clauses.
+    """
+    if is_implicit(node) or node[0] == 'WHEN':
+        return 0
+    if node[0] in ('COALESCE', 'MINMAX', 'NULLIFEXPR') or value(node, 'funcformat') == '0':
+        return 3
+    own = chain(node, operators)
+    return 0 if own and own == above else 1
+
+
+def breadth_first(node, operators):
     """The numbers of the columns of an expression, breadth first, each once; 0 is the whole row."""
-    level, found = list(visible([node])), []
-    while level:
-        for item in level:
-            if item[0] == 'VAR' and int(value(item, 'varattno')) not in found:
-                found.append(int(value(item, 'varattno')))
-        level = [child for item in level for child in visible(item[2])]
-    return found
+    found = []
+
+    def walk(item, level, above):
+        if item[0] == 'VAR':
+            found.append((level, len(found), int(value(item, 'varattno'))))
+        below = level + depth(item, above, operators)
+        own = above if is_implicit(item) else chain(item, operators)
+        for child in item[2]:
+            walk(child, below, own)
+
+    walk(node, 0, None)
+    return list(dict.fromkeys(number for _, _, number in sorted(found)))
 
 
 # Snapshots
@@ -164,7 +184,8 @@ def breadth_first(node):
 class Catalog:
     """A snapshot of one database."""
 
-    def __init__(self, relations, indexes, constraints, others):
+    def __init__(self, operators, relations, indexes, constraints, others):
+        self.operators = operators      # names by oid
         self.relations = {row['oid']: row for row in relations}
         self.indexes = {row['oid']: row for row in indexes}
         self.constraints = {row['oid']: row for row in constraints}
@@ -196,12 +217,13 @@ class Catalog:
         columns = tuple(names.get(number, '') for number in row['key'] or ())
         native, index, odd = columns, self.indexes.get(row['index']), False
         if kind == 'ck':
-            found = breadth_first(*parse_nodes(row['expression'])) if row['expression'] else []
+            found = breadth_first(*parse_nodes(row['expression']), self.operators) if row['expression'] else []
             columns = tuple(names[number] for number in found if number)
             native = tuple(names.get(number) for number in found)
             native = () if native == (None,) else native
         elif kind in ('pk', 'uq', 'ex') and index:
-            columns, odd = self.index_columns(index), kind == 'ex' and self.is_odd(index)
+            columns = self.index_columns(index)
+            odd = self.is_odd(index, columns)
             native = tuple(index['own'])
         referred = self.columns_of(row['referred'])
         clone = ''
@@ -221,7 +243,7 @@ class Catalog:
         return Object(row['oid'], 'ix', row['schema'], row['table'], row['name'],
                       ('ix', row['schema'], row['table'], *self.index_signature(row)), self.index_columns(row),
                       tuple(row['own']), unique=row['unique'], clone='clone' if row['parent'] else '',
-                      parent=row['parent'] or 0, relation=row['relation'], odd=self.is_odd(row), valid=row['valid'],
+                      parent=row['parent'] or 0, relation=row['relation'], odd=self.is_odd(row, self.index_columns(row)), valid=row['valid'],
                       row=row)
 
     @staticmethod
@@ -238,14 +260,19 @@ class Catalog:
             if number:
                 found.append(names.get(number, ''))
             else:
-                columns = [names[item] for item in breadth_first(next(expressions)) if item]
+                columns = [names[item] for item in breadth_first(next(expressions), self.operators) if item]
                 found += columns[:1]
         return tuple(dict.fromkeys(found))
 
     @staticmethod
-    def is_odd(row):
-        """Whether PostgreSQL's own name has more or other words than the columns'."""
-        return 0 in row['key'] or len(row['key']) > row['keys'] or len(set(row['key'])) < len(row['key'])
+    def is_odd(row, columns):
+        """Whether PostgreSQL's own name has other words than the columns': expressions, INCLUDE, columns renamed since."""
+        return tuple(row['own']) != columns
+
+    def named(self, schema, name):
+        """What has a name: oids of relations, indexes and constraints."""
+        empty = set()
+        return self.relation_names[schema].get(name, empty) | self.constraint_names[schema].get(name, empty)
 
     def tables(self, kinds='rpf'):
         """The tables of these kinds."""
@@ -256,35 +283,51 @@ class Catalog:
         return {item.name for item in self.objects.values() if item.kind == 'ck' and item.relation != relation}
 
 
-def snapshot(connection):
-    """Reads the catalog."""
-    cursor = connection.cursor()
-    cursor.execute(QUERY)
-    return Catalog(*cursor.fetchone())
-
-
 def relation_rows(catalog):
     """What two databases must have in common about relations, as {(schema, name): row}."""
-    return {(row['schema'], row['name']): {key: item for key, item in row.items() if key != 'oid'}
+    return {(row['schema'], row['name']): {key: item for key, item in row.items() if key not in ('oid', 'parent_oids')}
             for row in catalog.relations.values()}
 
 
+def origins(catalog):
+    """oid → oid of the constraint or index of a parent that a clone comes from."""
+    result = {}
+    for item in catalog.objects.values():
+        if item.parent:
+            result[item.oid] = item.parent
+        elif item.clone:
+            parents = catalog.relations[item.relation]['parent_oids'] or () if item.relation in catalog.relations else ()
+            result[item.oid] = next((other.oid for other in catalog.objects.values() if other.relation in parents
+                                     and (other.kind, other.name) == (item.kind, item.name)), 0)
+    return result
+
+
 def pair(old, plain, managed):
-    """Which objects belong together, as plain oid → managed oid, and lines about those without a partner."""
+    """Which objects belong together, as plain oid → managed oid, and lines about those without a partner.
+
+    A clone belongs to what its original belongs to; equals belong together in the order of their making.
+    """
     pairs = {one: other for one, other in old.items() if one in plain.objects and other in managed.objects}
-    lines, taken = [], set(pairs.values())
-    groups = defaultdict(lambda: ([], []))
-    for item in plain.objects.values():
-        if item.oid not in pairs:
-            groups[item.signature][0].append(item)
-    for item in managed.objects.values():
-        if item.oid not in taken:
-            groups[item.signature][1].append(item)
-    for ours in groups.values():
-        plain_items, managed_items = (sorted(items, key=lambda item: item.oid) for items in ours)
-        for one, other in zip(plain_items, managed_items):
-            pairs[one.oid] = other.oid
-        for side, rest in (('plain', plain_items[len(managed_items):]), ('managed', managed_items[len(plain_items):])):
+    back = {other: one for one, other in pairs.items()}
+    above = origins(plain), origins(managed)
+    lines = []
+    while True:
+        groups = defaultdict(lambda: ([], []))
+        for side, catalog, known, ours in ((0, plain, pairs, above[0]), (1, managed, back, above[1])):
+            for item in catalog.objects.values():
+                if item.oid not in known:
+                    original = ours.get(item.oid)
+                    if side and original:
+                        original = back.get(original, -original)
+                    groups[item.signature, original][side].append(item)
+        found = {one.oid: other.oid for items in groups.values()
+                 for one, other in zip(*(sorted(side, key=lambda item: item.oid) for side in items))}
+        if not found:
+            break
+        pairs.update(found)
+        back.update({other: one for one, other in found.items()})
+    for items in groups.values():
+        for side, rest in zip(('plain', 'managed'), items):
             lines += [f'  only {side}: {item.kind} {item.name}: {item.signature}' for item in rest]
     for one, other in pairs.items():
         first, second = plain.objects[one], managed.objects[other]

@@ -1,7 +1,7 @@
 """Columns, expressions and constraints of random tables."""
 
 from .statement import joined, Named, quote
-from .templates import cut, expand, native, Thing
+from .templates import clip, cut, expand, LIMIT, native, Thing
 from .words import COLUMNS, NAMES, TYPES, WORDS
 
 NUMBERS = ('integer', 'int', 'bigint', 'serial')
@@ -34,6 +34,7 @@ class Elements:
     def name(self, thing, judged=True):
         """A name that somebody gives explicitly."""
         rng, config = self.rng, self.context.config
+        thing = thing.but(columns=tuple(clip(column, LIMIT) for column in thing.columns))
         rule = config.rule(thing.schema, thing.kind)
         judged = judged and thing.schema != 'pg_temp'
         form = rng.choices(('follows', 'digits', 'native', 'odd', 'taken'), (9, 1, 2, 7, 1))[0]
@@ -71,6 +72,8 @@ class Elements:
             one, two = rng.choice(numbers), rng.choice(numbers)
             a, b = quote(one), quote(two)
             forms += [(f'({a} + 1)', [one]), (f'({a} + {b} * 2)', [one, two]), (f'(abs({a}) + {b})', [two, one]),
+                      (f'(abs({a}) + -({b} - 1))', [two, one]), (f'({a} + {b} + {a})', [one, two]),
+                      (f'({a} - 1 - {b})', [two, one]), (f'({a} + {b} + 1.5)', [one, two]),
                       (f'abs({a})', [one]), (f'coalesce({a}, {b}, 0)', [one, two]), (f'({a}::numeric)', [one]),
                       (f'(-{a})', [one]), (f'({a} > {b})', [one, two]), (f'({a} IS NULL)', [one]),
                       (f'({a} > 1 OR {b} > 1)', [one, two]), (f'(abs(abs({a})) - (0 - {b}))', [two, one])]
@@ -79,6 +82,7 @@ class Elements:
             a, b = quote(one), quote(two)
             forms += [(f'lower({a})', [one]), (f'lower({a})', [one]), (f'({a} || {b})', [one, two]),
                       (f'(lower({a}) || {b})', [two, one]), (f'md5({a} || {b})', [one, two]),
+                      (f"({a} || '-' || {b})", [one, two]), (f"(lower({a}) || ('-' || {b}))", [two, one]),
                       (f'({a} COLLATE "C")', [one]), (f"replace('x', {a}, {b})", [one, two]),
                       (f'length({a})', [one])]
         if texts and numbers:
@@ -90,11 +94,12 @@ class Elements:
     def condition(self, columns, table=None):
         """A condition for CHECK or WHERE; with a table it may be named in it."""
         rng = self.rng
-        (one, kind), (two, _) = rng.choice(columns), rng.choice(columns)
+        (one, kind), (two, other) = rng.choice(columns), rng.choice(columns)
         a, b = quote(one), quote(two)
         forms = [(f'{a} IS NOT NULL', [one]), (f'{a} IS NOT NULL', [one]), (f'{a} IS NOT NULL OR {b} IS NULL', [one, two]),
                  (f'({a} IS NULL) = ({b} IS NULL)', [one, two]), ('true', [])]
         if kind in NUMBERS:
+            forms += [(f'abs({a}) < {b}', [two, one])] * (one != two and other in NUMBERS)
             forms += [(f'{a} > 0', [one])] * 3 + [(f'{a} BETWEEN 1 AND 7', [one]), (f'{a} IN (1, 2)', [one]),
                                                   (f'{a} > 0 AND {a} < 100', [one])]
         if kind in TEXTS:
@@ -219,7 +224,7 @@ class Elements:
         chosen = self.keyed(columns, self.how_many(), must)
         nulls = ' NULLS NOT DISTINCT' if kind == 'uq' and self.chance(0.1) else ''
         word = 'PRIMARY KEY' if kind == 'pk' else 'UNIQUE'
-        return [*self.maybe_named(Thing(kind, schema, table, tuple(dict.fromkeys(chosen)))),
+        return [*self.maybe_named(Thing(kind, schema, table, tuple(chosen))),
                 f"{word}{nulls} ({', '.join(map(quote, chosen))}){self.included(columns)}",
                 ' WITH (fillfactor = 70)' if self.chance(0.05) else '', self.deferral()]
 

@@ -50,7 +50,7 @@ class Known:
         for catalog, pairs in ((self.plain, {one: one for one in self.plain.objects}),
                                (self.managed, {other: one for one, other in self.pairs.items()})):
             found = set()
-            for oid in catalog.relation_names[schema][name] | catalog.constraint_names[schema][name]:
+            for oid in catalog.named(schema, name):
                 if oid in catalog.relations:
                     found.add('relation')
                 elif oid in catalog.objects:

@@ -22,7 +22,7 @@ class Taken:
         for mine, theirs, rest in ((self.relations, catalog.relation_names, gone and gone.relation_names),
                                    (self.constraints, catalog.constraint_names, gone and gone.constraint_names)):
             for schema, names in theirs.items():
-                mine[schema] = {name for name, oids in names.items() if gone is None or oids & rest[schema][name]}
+                mine[schema] = {name for name, oids in names.items() if oids and (gone is None or oids & rest[schema].get(name, set()))}
 
     def add(self, kind, schema, name):
         """Takes a name for an object of a kind."""
@@ -70,24 +70,29 @@ def origin(item, before: Catalog, told):
         return 'explicit'
     if item.index in before.indexes:
         return 'index'
-    if item.kind == 'ck' and source(item, before, told):
+    if item.kind == 'ck' and sources(item, before, told):
         return 'copied'
     return 'unnamed'
 
 
-def source(item, catalog, told):
-    """The CHECK constraint that LIKE has copied."""
-    for old in catalog.objects.values():
-        row = catalog.relations.get(old.relation)
-        if old.kind == 'ck' and old.name == item.name and row and (row['schema'], row['name']) in told.like:
-            return old
-    return None
+def sources(item, catalog, told):
+    """The CHECK constraints that LIKE may have copied: several where one is like the other."""
+    rows = [catalog.relations.get(old.relation) for old in catalog.objects.values()]
+    found = [old for old, row in zip(catalog.objects.values(), rows) if old.kind == 'ck' and row
+             and (row['schema'], row['name']) in told.like]
+    if item.name not in {old.name for old in found}:
+        return []
+    return ([old for old in found if old.row['definition'] == item.row['definition']]
+            or [old for old in found if old.name == item.name])
 
 
-def walk(before, after, told, gone):
-    """New objects in the order in which they were made, each with the names taken at that time."""
+def walk(before, after, avoided, gone):
+    """New objects in the order in which they were made, each with the names taken at that time.
+
+    Names that are given later in the same statement are avoided, which PostgreSQL's own chooser does not do.
+    """
     taken = Taken(before, after if gone else None)
-    for named in told.named:
+    for named in avoided:
         taken.add(named.thing.kind, named.thing.schema, named.name)
     events = [(oid, 'relation', row['schema'], row['name'], None) for oid, row in after.relations.items()
               if oid not in before.relations]
@@ -100,17 +105,17 @@ def walk(before, after, told, gone):
 
 
 def possible_names(before, after, told, config):
-    """The names that each new object may have: oid → set; those given explicitly are not looked at here.
+    """The names that each new object may have: oid → list; those given explicitly are not looked at here.
 
     Names that the statement itself has freed may be taken or not: what a DROP in the same ALTER
     TABLE leaves is free for PostgreSQL, which is right, but not for somebody who looks earlier.
     """
-    result = defaultdict(set)
+    result = defaultdict(list)
     for gone in (True, False):
-        for item, taken in walk(before, after, told, gone):
+        for item, taken in walk(before, after, told.named if config else (), gone):
             if item.table is not None and item.kind not in ('nn', 'trigger'):
                 own = config if not item.clone else None
-                result[item.oid].add(choose(own, item.thing(), taken))
+                result[item.oid].append(choose(own, item.thing(), taken))
     return result
 
 
@@ -130,13 +135,10 @@ class Verdict:
         return self.named.name, LABELS[self.named.thing.kind], self.named.thing.table
 
 
-def judge(config, named, catalog, rest=()):
-    """The verdict on a name; rest are the other names of the statement."""
+def judge(config, named, catalog, item=None, rest=()):
+    """The verdict on a name; item is what it is to replace the name of, rest the statement's other names."""
     thing, name = named.thing, named.name
     if not named.judged or config is None or thing.schema == 'pg_temp':
-        return Verdict(named, True, set())
-    item = catalog.objects.get(named.oid)
-    if thing.kind in IN_SCHEMA and TRANSIENT.search(name):
         return Verdict(named, True, set())
     relation = next((oid for oid, row in catalog.relations.items()
                      if (row['schema'], row['name']) == (thing.schema, thing.table)), 0)
@@ -146,7 +148,7 @@ def judge(config, named, catalog, rest=()):
         verdict = None if not verdict else verdict
     wanted = expected(config, thing, name)
     hints = set()
-    if wanted and wanted[0] is not None:
+    if wanted:
         for more in (False, True):
             taken = Taken(catalog)
             if item:
@@ -155,13 +157,18 @@ def judge(config, named, catalog, rest=()):
             for other in rest if more else ():
                 taken.add(other.thing.kind, other.thing.schema, other.name)
             hints.add(numbered(*wanted, lambda text, t=taken: t.is_free(thing.kind, thing.schema, text)))
+            if item:  # DEV
+                taken.relations[thing.schema].add(item.name)
+                taken.constraints[thing.schema].add(item.name)
+                hints.add(numbered(*wanted, lambda text, t=taken: t.is_free(thing.kind, thing.schema, text)))
     return Verdict(named, verdict, hints)
 
 
-def judge_all(config, statement, catalog):
+def judge_all(config, statement, known):
     """The verdicts on all names that a statement gives."""
-    named = statement.named
-    return [judge(config, one, catalog, [other for other in named if other is not one]) for one in named]
+    named, objects = statement.named, known.managed.objects
+    return [judge(config, one, known.managed, objects.get(known.pairs.get(one.oid)),
+                  [other for other in named if other is not one]) for one in named]
 
 
 def is_cut(name):
@@ -179,15 +186,19 @@ def audited(catalog):
 
 
 def audit(config, catalog):
-    """(item, conforms, expected names) of what exists."""
+    """(item, conforms, expected names) of what exists.
+
+    A CHECK may have the name of another table's that conforms there: ATTACH and LIKE want the same.
+    """
+    items = audited(catalog)
+    verdicts = {item.oid: conforms(config, item.thing(), item.name) for item in items}
+    good = {verdict: {item.name for item in items if item.kind == 'ck' and verdicts[item.oid] is verdict}
+            for verdict in (True, None)}
     result = []
-    for item in audited(catalog):
-        thing = item.thing()
-        others = catalog.check_names(item.relation) if item.kind == 'ck' else ()
-        names = set()
-        for form in (item.name, thing.columns[0] if len(thing.columns) == 1 else item.name):
-            wanted = expected(config, thing, form)
-            if wanted and wanted[0] is not None:
-                names.add(cut(*wanted))
-        result.append((item, conforms(config, thing, item.name, others), names))
+    for item in items:
+        verdict = verdicts[item.oid]
+        if item.kind == 'ck' and verdict is False:
+            verdict = True if item.name in good[True] else None if item.name in good[None] else False
+        wanted = expected(config, item.thing(), item.name)
+        result.append((item, verdict, {cut(*wanted)} if wanted else set()))
     return result

@@ -93,31 +93,40 @@ def expand(rule, thing):
         if match.group() == '%%':
             parts.append(('%', False))
             continue
-        text = token(match.group(1), rule, thing)
-        if text is None:
+        found = token(match.group(1), rule, thing)
+        if found is None:
             return None
-        parts.append((text, True))
+        parts += found
     if end < len(rule.template):
         parts.append((rule.template[end:], False))
     return parts
 
 
 def token(name, rule, thing):
-    """The value of a token."""
+    """The parts that a token stands for."""
     if name == 'table_name':
-        return thing.table
+        return [(thing.table, True)]
     if name == 'referred_table_name':
-        return thing.referred or ''
+        return [(thing.referred or '', True)]
     if name == 'constraint_name':
-        return thing.constraint_name
+        return None if thing.constraint_name is None else [(thing.constraint_name, True)]
     referred, position, form, what = COLUMNS.fullmatch(name).groups()
     columns = thing.referred_columns if referred else thing.columns
-    if what == 'label':
-        schema = thing.schema.replace('.', '_') + '_' if rule.schema_in_label else ''
-        columns = [f'{schema}{thing.table}_{column}' for column in columns]
-    if form:
-        return ('_' if form == '_N' else '').join(columns)
-    return columns[int(position)] if int(position) < len(columns) else ''
+    if not form:
+        columns = columns[int(position):int(position) + 1]
+    joint = '_' if form == '_N' else ''
+    if what != 'label':
+        return [(joint.join(columns), True)]
+    parts = []
+    for number, column in enumerate(columns):
+        parts += [(joint, False)] * bool(number) + label(rule, thing, column)
+    return parts
+
+
+def label(rule, thing, column):
+    """Schema, table and column, each of which may be cut."""
+    schema = [(thing.schema.replace('.', '_'), True), ('_', False)] if rule.schema_in_label else []
+    return [*schema, (thing.table, True), ('_', False), (column, True)]
 
 
 def whole(parts):
@@ -184,7 +193,7 @@ def choice(config, thing):
     """(parts, overflow) of the name of something unnamed."""
     rule = config.rule(thing.schema, thing.kind)
     own = native(thing), 'postgres'
-    if rule.template is None or thing.kind in ('ix', 'ex') and not thing.columns:
+    if rule.template is None or thing.kind == 'ix' and not thing.columns:
         return own
     if thing.kind == 'ck' and len(thing.columns) == 1:
         thing = thing.but(constraint_name=thing.columns[0])
@@ -204,8 +213,19 @@ def expected(config, thing, name):
     rule = config.rule(thing.schema, thing.kind)
     if rule.template is None:
         return None
-    parts = expand(rule, thing.but(constraint_name=name))
+    parts = expand(rule, thing.but(constraint_name=core(thing, name)))
     return parts, rule.overflow
+
+
+def core(thing, name):
+    """A name without what other conventions have put around it."""
+    for beginning in ('ck_', 'chk_', f'{thing.table}_'):
+        if name.startswith(beginning) and name != beginning:
+            name = name[len(beginning):]
+    for ending in ('_check', '_chk', '_ck'):
+        if name.endswith(ending) and name != ending:
+            return name[:-len(ending)]
+    return name
 
 
 def conforms(config, thing, name, others=()):
@@ -232,7 +252,7 @@ def either(one, other):
 
 def follows(rule, thing, name):
     """Whether a name follows one template."""
-    if rule.template is None:
+    if rule.template is None or thing.kind == 'ix' and not thing.columns:
         return True
     if wants_name(rule.template):
         return follows_open(rule, thing, name)
@@ -242,9 +262,9 @@ def follows(rule, thing, name):
 def numbers(parts, name):
     """Whether a name is the expected one in either rule, perhaps with digits."""
     tail = DIGITS.search(name)
-    digits = ['', *(name[position:] for position in range(tail.start(), len(name)))] if tail else ['']
-    return any(name in (cut(parts, overflow, number), cut(parts, overflow) + number)
-               for overflow in ('sqlalchemy', 'postgres') for number in digits)
+    digits = [name[position:] for position in range(tail.start(), len(name))] if tail else []
+    return any(name == cut(parts, overflow, number) for overflow in ('sqlalchemy', 'postgres')
+               for number in ('', *digits) if not number.startswith('0'))
 
 
 def follows_open(rule, thing, name):
@@ -252,7 +272,7 @@ def follows_open(rule, thing, name):
     parts, pattern = expand(rule, thing.but(constraint_name='\0')), ''
     for text, _ in parts:
         pattern += '.+' if text == '\0' else re.escape(text)
-    if re.fullmatch(pattern + '[0-9]*', name, re.DOTALL):
+    if re.fullmatch(pattern + '([1-9][0-9]*)?', name, re.DOTALL):
         return True
     # What was cut may have been anything.
     return None if size(whole(parts)) - 1 > LIMIT - 3 or size(name) >= 55 else False

@@ -7,24 +7,24 @@ sides and their catalogs are compared, and the names of what is new with the mod
 import random
 
 import psycopg2
-from psycopg2 import extensions
 
-from twin.compare import LOST, patient_connect, TEXT_OIDS
+from twin.compare import LOST, patient_connect
 from twin.unit import Mismatch, Result
 
+from . import audit, check
 from .alterations import Alterations
-from .answer import ask, compare, split_notices
-from .catalog import Catalog, pair, QUERY, relation_rows
+from .answer import ask
+from .catalog import Catalog, pair, QUERY
 from .known import Known
-from .model import judge_all, origin, possible_names, source, Told
+from .model import judge_all
 from .settings import Settings
 from .statement import quote
 from .words import SCHEMAS
-from . import audit, follow
 
 ITEMS = 14
-ROUNDS = 8          # how often a statement is tried with the hint's name
+ROUNDS = 12         # how often a statement is tried with the hint's name
 PLAIN = 'oracle_plain_'
+SIDES = ('plain', 'managed')
 SETUP = ('CREATE FOREIGN DATA WRAPPER nowhere', 'CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere',
          'GRANT USAGE ON FOREIGN SERVER nowhere TO oracle_app')
 
@@ -40,9 +40,11 @@ class Unit:
         self.result = Result()
         self.settings = None
         self.known = None
-        self.sides = {}             # plain and managed → session
-        self.history = []
-        self.told = []              # all that was said before the item
+        self.sessions = {}          # by side
+        self.history = []           # what the sides were told since the item began
+        self.told = []              # and before
+        self.operators = {}         # names by oid
+        self.alike = True           # names are the same on both sides so far
 
     def random(self, *parts):
         """A generator that depends on the seed and the position alone."""
@@ -50,23 +52,23 @@ class Unit:
 
     def run(self, first, last):
         """Runs the items first..last; stops at the first mismatch, after which the sides would differ."""
-        number = 0
+        number = first
         try:
             self.build()
             for number in range(first, last):
-                self.history = []
+                self.told, self.history = self.told + self.history, []
                 self.item(number)
                 self.result.passed += 1
-                self.told += self.history
-            self.history = []
-            number = last
-            if not self.options.plain:
+            if self.config:
+                self.told, self.history = self.told + self.history, []
                 audit.Audit(self).run()
+        except check.Diverged:
+            self.result.seen['unit given up'] += 1
         except Mismatch as mismatch:
             self.fail(number, mismatch.args[0])
         except psycopg2.Error as error:
             self.fail(number, [f'{LOST}: {error}'])
-        for session in self.sides.values():
+        for session in self.sessions.values():
             session.close()
         return self.result
 
@@ -74,61 +76,69 @@ class Unit:
         """Keeps a failure with all that is needed to repeat it."""
         repeat = (f'  repeat with: test/oracle/run --seed {self.options.seed}'
                   f' --repeat {self.kind}:{self.number}:{number}' + (' --plain' if self.options.plain else ''))
-        before = [f'  {sql};' for sql in self.told] if self.options.verbose else []
+        before = ['  before:', *(f'  {sql};' for sql in self.told)] if self.options.verbose else []
         self.result.failures.append('\n'.join([
             f'MISMATCH in {self.kind}:{self.number}:{number}: {lines[0]}', f'  settings: {self.settings}', *before,
             '  item:', *[f'  {sql};' for sql in self.history], *lines[1:], repeat]))
+
+    @property
+    def config(self):
+        """The conventions, if there are any on the managed side."""
+        return None if self.options.plain else self.settings.config
 
     # Setting up
 
     def build(self):
         """Empties both databases and sets the conventions."""
-        rng = self.random('settings')
-        self.settings = Settings.choose(rng, self.options, self.fault)
+        self.settings = Settings.choose(self.random('settings'))
+        if self.fault:
+            self.fault.prepare(self.settings)
         self.known = Known(self.settings.config)
-        self.connect()
-        for side in ('plain', 'managed'):
-            cursor = self.sides[side].cursor()
-            cursor.execute("""SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'
-                              AND nspname NOT IN ('information_schema', 'orm_ext')""")
-            for name, in cursor.fetchall():
-                cursor.execute(f'DROP SCHEMA {quote(name)} CASCADE')
-            cursor.execute("SELECT count(*) FROM pg_foreign_server WHERE srvname = 'nowhere'")
-            if cursor.fetchone()[0] == 0:
-                for sql in SETUP:
-                    cursor.execute(sql)
-            cursor.execute(f'CREATE SCHEMA {SCHEMAS[0]}')
-            cursor.execute(f'CREATE SCHEMA {SCHEMAS[1]}; GRANT USAGE, CREATE ON SCHEMA {SCHEMAS[1]} TO oracle_app')
-            cursor.execute(f'SET search_path = {SCHEMAS[0]}, {SCHEMAS[1]}')
-        if not self.options.plain:
+        number = self.options.dsn.rsplit('_', 1)[1]
+        plain = f"{self.options.dsn.rsplit(' ', 1)[0]} dbname={PLAIN}{number}"
+        for side, dsn in zip(SIDES, (plain, self.options.dsn)):
+            self.sessions[side] = patient_connect(dsn)
+            self.sessions[side].autocommit = True
+            self.empty(self.sessions[side].cursor())
+        if self.fault:
+            # What an earlier fault has left.
+            self.sessions['managed'].cursor().execute('DROP EXTENSION IF EXISTS orm_ext CASCADE; CREATE EXTENSION orm_ext')
+        cursor = self.sessions['plain'].cursor()
+        cursor.execute('SELECT oid::bigint, oprname::text FROM pg_operator')
+        self.operators = dict(cursor.fetchall())
+        if self.config:
             for sql in self.settings.statements():
                 self.told.append(sql)
-                self.sides['managed'].cursor().execute(sql)
-            if self.fault:
-                self.fault.plant(self)
-        self.known.plain, self.known.managed = self.look('plain'), self.look('managed')
+                self.sessions['managed'].cursor().execute(sql)
+        if self.fault:
+            for sql in self.fault.statements(self.settings):
+                self.sessions['managed'].cursor().execute(sql)
+        self.known.plain, self.known.managed = (self.look(side) for side in SIDES)
         for name in self.settings.seen():
             self.result.seen[name] += 1
 
-    def connect(self):
-        """A session on each side."""
-        managed = self.options.dsn
-        number = managed.rsplit('_', 1)[1]
-        plain = managed.rsplit(' ', 1)[0] + f' dbname={PLAIN}{number}'
-        for side, dsn in (('plain', plain), ('managed', managed)):
-            session = patient_connect(dsn)
-            session.autocommit = True
-            extensions.register_type(extensions.new_type(TEXT_OIDS[:-1], 'AS_PRINTED', lambda value, cursor: value)
-                                     if False else extensions.JSON, session)
-            session.cursor().execute("SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET jit = off;"
-                                     " SET TimeZone = 'UTC'")
-            self.sides[side] = session
+    @staticmethod
+    def empty(cursor):
+        """Leaves two empty schemas and a foreign server."""
+        cursor.execute("SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET jit = off; SET TimeZone = 'UTC';"
+                       ' SET client_min_messages = warning')
+        cursor.execute("""SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'
+                          AND nspname NOT IN ('information_schema', 'orm_ext')""")
+        for name, in cursor.fetchall():
+            cursor.execute(f'DROP SCHEMA {quote(name)} CASCADE')
+        cursor.execute("SELECT count(*) FROM pg_foreign_server WHERE srvname = 'nowhere'")
+        if cursor.fetchone()[0] == 0:
+            for sql in SETUP:
+                cursor.execute(sql)
+        one, two = SCHEMAS[:2]
+        cursor.execute(f'CREATE SCHEMA {one}; CREATE SCHEMA {two}; GRANT USAGE, CREATE ON SCHEMA {two} TO oracle_app;'
+                       f' SET search_path = {one}, {two}; SET client_min_messages = notice')
 
     def look(self, side):
         """A snapshot of a side's catalog."""
-        cursor = self.sides[side].cursor()
+        cursor = self.sessions[side].cursor()
         cursor.execute(QUERY)
-        return Catalog(*cursor.fetchone())
+        return Catalog(self.operators, *cursor.fetchone())
 
     # Running
 
@@ -138,87 +148,103 @@ class Unit:
         known.rng, known.transaction = rng, rng.random() < 0.5
         generator = Alterations(rng, self.result.seen, known, number)
         generator.explicit = self.settings.explicit
-        role = rng.random() < 0.08
+        role, savepoints = rng.random() < 0.08, []
         if known.transaction:
             self.command('BEGIN')
         if role:
             self.command(f"SET {'LOCAL ' if known.transaction else ''}ROLE oracle_app")
             self.result.seen['as a role with few privileges'] += 1
-        savepoints = []
+            self.settle('after SET ROLE')
         for _ in range(rng.choice((1, 2, 3, 5))):
             if known.transaction and rng.random() < 0.2:
                 self.savepoint(rng, savepoints)
             self.step(generator.statement())
         if known.transaction:
-            commit = rng.random() < 0.85
-            self.command('COMMIT' if commit else 'ROLLBACK')
-            self.result.seen['commit' if commit else 'rollback'] += 1
+            self.command('COMMIT' if rng.random() < 0.85 else 'ROLLBACK')
         if role:
             self.command('RESET ROLE')
         known.transaction = False
-        self.settle('the end of the item', savepoints[0][1] if savepoints else None)
+        self.settle('at the end of the item')
 
     def savepoint(self, rng, savepoints):
         """SAVEPOINT or ROLLBACK TO."""
         if not savepoints or rng.random() < 0.5:
-            savepoints.append((f's{len(savepoints)}', dict(self.known.pairs)))
-            self.command(f'SAVEPOINT {savepoints[-1][0]}')
+            savepoints.append(f's{len(savepoints)}')
+            self.command(f'SAVEPOINT {savepoints[-1]}')
         else:
-            name, pairs = savepoints[-1]
-            self.command(f'ROLLBACK TO {name}')
-            self.settle('ROLLBACK TO', pairs)
-            self.result.seen['rollback to'] += 1
+            self.command(f'ROLLBACK TO {savepoints[-1]}')
+            self.settle('after ROLLBACK TO')
 
     def command(self, sql):
         """Runs what belongs to the frame, on both sides; it has to work."""
         self.history.append(sql)
-        for side, session in self.sides.items():
+        self.result.seen[sql.rstrip('0123456789')] += 1
+        for side, session in self.sessions.items():
             answer = ask(session, sql)
             if answer.sqlstate:
                 raise Mismatch(['a command of the frame failed', f'  {side}: {answer.describe()}'])
 
-    def settle(self, when, more=None):
-        """After something was rolled back: objects that were known earlier may be back."""
-        plain, managed = self.look('plain'), self.look('managed')
-        pairs, lines = pair({**(more or {}), **self.known.pairs}, plain, managed)
-        self.compare_catalogs(plain, managed, lines, when)
-        self.known.plain, self.known.managed, self.known.pairs = plain, managed, pairs
+    def settle(self, when):
+        """After a transaction or a part of it: what is there now."""
+        plain, managed = (self.look(side) for side in SIDES)
+        pairs, lines = pair(self.known.pairs, plain, managed)
+        self.known.pairs.update(pairs)
+        self.known.plain, self.known.managed = plain, managed
+        check.catalogs(plain, managed, lines, self.settings, when)
 
-    def sql(self, statement, managed):
-        """A statement's text for a side."""
-        return statement.sql(self.known.name_on(managed))
+    def tell(self, statement, side):
+        """Runs a statement on one side, within a savepoint if there is a transaction."""
+        session = self.sessions[side]
+        if self.known.transaction:
+            session.cursor().execute('SAVEPOINT guard')
+        answer = ask(session, statement.sql(self.known.name_on(side == 'managed')))
+        if self.known.transaction and answer.sqlstate != LOST:
+            session.cursor().execute('ROLLBACK TO guard' if answer.sqlstate else 'RELEASE guard')
+        return answer
+
+    def is_comparable(self, statement):
+        """Whether the names that a statement gives are as free on one side as on the other."""
+        return all(self.known.occupants(named.thing.schema, named.name) for named in statement.named)
 
     def step(self, statement):
         """One statement on both sides, and all comparisons."""
-        known, settings = self.known, self.settings
-        if not settings.strict and not all(known.occupants(named.thing.schema, named.name)
-                                           for named in statement.named):
+        if not self.is_comparable(statement):
             self.result.seen['left out: name taken on one side'] += 1
             return
-        if settings.check == 'error' and statement.named and not self.conform(statement):
+        managed, verdicts = self.managed(statement)
+        if managed is None:
+            self.result.seen['left out: hint taken on one side'] += 1
             return
-        verdicts = judge_all(self.config, statement, known.managed)
-        self.history.append(self.sql(statement, True))
-        answers = {}
-        for side, session in self.sides.items():
-            self.guard('SAVEPOINT guard')
-            answers[side] = ask(session, self.sql(statement, side == 'managed'))
-            self.guard('ROLLBACK TO guard' if answers[side].sqlstate else 'RELEASE guard', side)
+        self.history.append(statement.sql(self.known.name_on(True)))
+        plain = self.tell(statement, 'plain')
         if self.options.verbose:
-            print(f"{self.history[-1]};\n    -- plain: {answers['plain'].describe()}\n"
-                  f"    -- managed: {answers['managed'].describe()}", flush=True)
+            print(f'{self.history[-1]};\n    -- plain: {plain.describe()}\n    -- managed: {managed.describe()}',
+                  flush=True)
         self.result.statements[statement.kind] += 1
-        self.verify(statement, answers['plain'], answers['managed'], verdicts)
+        if plain.sqlstate:
+            self.result.errors[self.kind, plain.sqlstate] += 1
+        check.Check(self, statement, verdicts).run(plain, managed)
 
-    @property
-    def config(self):
-        """The conventions, if there are any on the managed side."""
-        return None if self.options.plain else self.settings.config
+    def managed(self, statement):
+        """The managed side's answer and the verdicts on the names, once the hints were followed.
 
-    def guard(self, sql, side=None):
-        """A savepoint around a statement within a transaction."""
-        if self.known.transaction:
-            for name in (side,) if side else self.sides:
-                if not side and name == 'managed' and False:
-                    continue
-                self.sides[name].cursor().execute(sql)
+        Where naming_check = error, a statement is refused for one name after the other.
+        """
+        for _ in range(ROUNDS):
+            verdicts = judge_all(self.config, statement, self.known)
+            answer = self.tell(statement, 'managed')
+            refused = answer.refusal()
+            if not refused:
+                return answer, verdicts
+            self.history.append(f'-- refused: {statement.sql(self.known.name_on(True))}')
+            if self.settings.check != 'error':
+                raise Mismatch(['refused without naming_check = error', f'  {answer.describe()}'])
+            verdict = next((one for one in verdicts if one.conforms is not True and one.text == refused), None)
+            if not verdict:
+                raise Mismatch(['a name was refused that conforms', f'  {answer.describe()}'])
+            check.hint(verdict, answer.fields['message_hint'], answer.fields['message_detail'])
+            self.result.seen['refused, then with the name of the hint'] += 1
+            verdict.named.text = check.hinted_name(verdict, answer.fields['message_hint'])
+            if not self.is_comparable(statement):
+                return None, verdicts
+        raise Mismatch(['refused again and again', f'  {answer.describe()}'])

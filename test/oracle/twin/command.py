@@ -11,6 +11,7 @@ import time
 
 import psycopg2
 
+from naming import faults as naming_faults, unit as naming
 from stamps import unit as stamps
 from stamps.faults import self_test
 
@@ -28,6 +29,7 @@ def arguments(description):
     parser.add_argument('--selects', type=int, metavar='N', help='how many SELECT items (2000)')
     parser.add_argument('--transactions', type=int, metavar='N', help='how many transactions (1000)')
     parser.add_argument('--stamps', type=int, metavar='N', help='how many transactions on stamped tables (1500)')
+    parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (1000)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -47,6 +49,8 @@ def arguments(description):
         options.transactions = 20 if small else 1000
     if options.stamps is None:
         options.stamps = 0 if small else 1500
+    if options.naming is None:
+        options.naming = 0 if small else 1000
     return options
 
 
@@ -96,6 +100,8 @@ class Server:
                 database = connect(f'{self.dsn} dbname=oracle_{job}', 'public')
                 database.cursor().execute('CREATE EXTENSION orm_ext')
                 database.close()
+            cursor.execute(f'DROP DATABASE IF EXISTS {naming.PLAIN}{job}')
+            cursor.execute(f'CREATE DATABASE {naming.PLAIN}{job} TEMPLATE template0')
         version = connection.server_version
         connection.close()
         return version
@@ -109,7 +115,8 @@ def units(options):
     work = []
     for kind, total, size in (('select', options.selects, ITEMS['select']),
                               ('transaction', options.transactions, ITEMS['transaction']),
-                              ('stamps', options.stamps, stamps.ITEMS)):
+                              ('stamps', options.stamps, stamps.ITEMS),
+                              ('naming', options.naming, naming.ITEMS)):
         for number, start in enumerate(range(0, total, size)):
             work.append((kind, number, 0, min(size, total - start)))
     return work
@@ -117,10 +124,9 @@ def units(options):
 
 def run_job(job, work, settings):
     """One process: runs every unit that it gets, in a database of its own."""
-    results = []
+    results, makers = [], {'stamps': stamps.Unit, 'naming': naming.Unit}
     for kind, number, first, last in work:
-        make = stamps.Unit if kind == 'stamps' else Unit
-        unit = make(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
+        unit = makers.get(kind, Unit)(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
         results.append(unit.run(first, last))
     return results
 
@@ -164,12 +170,14 @@ def main(description):
         print(f'seed {options.seed}, server {version // 10000}.{version % 10000}, {jobs} jobs', flush=True)
         total = run_all(options, settings, jobs, work)
         if options.self_test:
-            stamps_passed, stamps_failed = self_test(settings._replace(dsn=f'{settings.dsn} dbname=oracle_1'))
+            settings = settings._replace(dsn=f'{settings.dsn} dbname=oracle_1')
+            planted = [test(settings) for test in (self_test, naming_faults.self_test)]
+            found, missed = (sum(figures) for figures in zip(*planted))
     if not options.repeat:
         print(summary(total))
     passed, failed = total.passed, len(total.failures)
     if options.self_test:
         print(f'self-test: {failed} mismatches found with the policy of one table switched off')
-        passed, failed = (1 + stamps_passed, stamps_failed) if failed else (stamps_passed, 1 + stamps_failed)
+        passed, failed = (1 + found, missed) if failed else (found, 1 + missed)
     print(f'{passed} passed, {failed} failed')
     return 1 if failed or not passed else 0

@@ -37,14 +37,30 @@ CATALOG = '''
                           AND con.contype IN ('p', 'u', 'x'))'''
 
 
+def _run(engine, *statements):
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace('%', '%%'))
+
+
+class Messages:
+    """Of the server; the driver and SQLAlchemy would soon empty a list."""
+
+    def __init__(self):
+        self.all = []
+
+    def append(self, message):
+        self.all.append(message)
+
+
 class Database:
     """Works in one schema, which is the sessions' own or which they name."""
 
     def __init__(self, kind, schema, own=True, **settings):
         self.kind = kind
         self.schema = schema
-        self.notices = []
-        self.engine = self._engine(None)
+        self.messages = Messages()
+        self.engine = self._engine()
         self._superuser = self._engine(SUPERUSER)
         if own:
             settings['search_path'] = quote(schema)
@@ -52,38 +68,42 @@ class Database:
         # First of all, so that SQLAlchemy takes the schema for the default one.
         @event.listens_for(self.engine, 'connect', insert=True)
         def prepare(connection, _record):
-            # The driver keeps no more than 50 of them by itself.
-            connection.notices = self.notices
+            connection.notices = self.messages
             with connection.cursor() as cursor:
                 for name, value in settings.items():
                     cursor.execute('SET %s = %s' % (name, value))
             connection.commit()
 
-    def _engine(self, user):
+    def _engine(self, user=''):
         url = 'postgresql+psycopg2://%s/sqlalchemy_psycopg2_%s' % (
-            user + '@' if user else '', self.kind)
+            user and user + '@', self.kind)
         return create_engine(url, future=True, poolclass=NullPool)
 
     def create_schema(self):
-        self.run('DROP SCHEMA IF EXISTS %s CASCADE' % quote(self.schema),
-                 'CREATE SCHEMA %s' % quote(self.schema))
-        del self.notices[:]
+        # By an engine that has not looked which schema is the default one.
+        _run(self._engine(),
+             'DROP SCHEMA IF EXISTS %s CASCADE' % quote(self.schema),
+             'CREATE SCHEMA %s' % quote(self.schema))
+        del self.messages.all[:]
 
     def run(self, *statements):
-        with self.engine.begin() as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement.replace('%', '%%'))
+        _run(self.engine, *statements)
+
+    # The conventions of the schema, which only a superuser can change.
+
+    def no_convention(self):
+        with self._superuser.begin() as connection:
+            connection.execute(text(
+                'DELETE FROM orm_ext.naming_template WHERE schema = :schema'),
+                {'schema': self.schema})
 
     def convention(self, templates, **options):
-        """The convention of the schema, which only a superuser can change."""
+        self.no_convention()
         rows = [dict(options, schema=self.schema, kind=kind,
                      template=templates.get(kind))
                 for kind in ('pk', 'uq', 'fk', 'ck', 'ix')]
         columns = list(rows[0])
         with self._superuser.begin() as connection:
-            connection.execute(text(
-                'DELETE FROM orm_ext.naming_template WHERE schema = :schema'),
-                {'schema': self.schema})
             connection.execute(text(
                 'INSERT INTO orm_ext.naming_template (%s) VALUES (%s)' % (
                     ', '.join(columns),
@@ -111,8 +131,8 @@ class Database:
 
     def warnings(self):
         """What the server said since the schema was made, but for NOTICEs."""
-        return [notice for notice in self.notices
-                if not re.match('(NOTICE|INFO):', notice)]
+        return [message for message in self.messages.all
+                if not re.match('(NOTICE|INFO):', message)]
 
     @contextlib.contextmanager
     def migration_context(self, **options):

@@ -66,6 +66,8 @@ class NamingTestCase(unittest.TestCase):
         database = Database(kind, schema, **options)
         self.addCleanup(database.dispose)
         database.create_schema()
+        if kind == 'named':
+            database.no_convention()
         return database
 
 
@@ -204,7 +206,9 @@ class ConventionTest(NamingTestCase):
         for seed in range(30, 34):
             self.check(seed, random_convention(seed), in_label=True,
                        schema='My schema')
-        self.check(34, FIRST_COLUMN, in_label=True, schema='naming.east')
+        # SQLAlchemy cannot reflect what refers to such a schema.
+        self.check(34, FIRST_COLUMN, in_label=True, schema='naming.east',
+                   alembic=False)
 
     def test_nothing_raises_an_error(self):
         for seed, convention in ((40, FIRST_COLUMN), (41, ALL_COLUMNS),
