@@ -48,14 +48,11 @@ is_name_of_check(const char *name)
 static bool
 equal_names(List *a, List *b)
 {
-	ListCell   *lca;
-	ListCell   *lcb;
-
 	if (list_length(a) != list_length(b))
 		return false;
-	forboth(lca, a, lcb, b)
+	for (int i = 0; i < list_length(a); i++)
 	{
-		if (strcmp(lfirst(lca), lfirst(lcb)) != 0)
+		if (strcmp(list_nth(a, i), list_nth(b, i)) != 0)
 			return false;
 	}
 	return true;

@@ -46,6 +46,7 @@ static const struct
 	const char *label;
 	const char *noun;
 }			name_kinds[ORM_NAME_KINDS] =
+
 {
 	[ORM_NAME_PRIMARY_KEY] = {"pk", "primary key"},
 	[ORM_NAME_UNIQUE] = {"uq", "unique constraint"},
@@ -61,6 +62,7 @@ static const struct
 	const char *name;
 	const char *templates[ORM_NAME_KINDS];
 }			presets[] =
+
 {
 	{
 		"first_column",

@@ -45,7 +45,7 @@ typedef struct OrmNameSubject
 typedef enum OrmNameOverflow
 {
 	ORM_NAME_OVERFLOW_SQLALCHEMY,	/* cut, and a digest of the whole name */
-	ORM_NAME_OVERFLOW_POSTGRES		/* the longest parts are cut, as
+	ORM_NAME_OVERFLOW_POSTGRES	/* the longest parts are cut, as
 								 * makeObjectName() does */
 } OrmNameOverflow;
 

@@ -91,7 +91,7 @@ name_entry(const NamingPlan *plan, const char *name, Oid namespaceid, bool make)
 static bool
 is_taken(const char *name, void *state)
 {
-	NamingPlan	   *plan = state;
+	NamingPlan *plan = state;
 	Move	   *move = plan->current;
 	PlacedNameEntry *entry = name_entry(plan, name, move->named->namespaceid, false);
 
@@ -102,7 +102,10 @@ is_taken(const char *name, void *state)
 	if (entry == NULL || entry->holder == NULL)
 		return true;
 
-	/* the holder may go away first, and may even want names that nobody had then */
+	/*
+	 * the holder may go away first, and may even want names that nobody had
+	 * then
+	 */
 	if (!entry->holder->is_begun)
 	{
 		find_name(plan, entry->holder);
@@ -140,7 +143,7 @@ make_plan(const char *schema)
 	HASHCTL		control = {.keysize = sizeof(PlacedName),.entrysize = sizeof(PlacedNameEntry),
 	.hcxt = CurrentMemoryContext};
 	OrmExemptions *exemptions = orm_load_exemptions();
-	NamingPlan		plan = {.conventions = orm_load_conventions()};
+	NamingPlan	plan = {.conventions = orm_load_conventions()};
 	List	   *all;
 	List	   *moves = NIL;
 	ListCell   *lc;
@@ -209,7 +212,7 @@ orm_naming_moves(PG_FUNCTION_ARGS)
 		const Move *move = lfirst(lc);
 		const OrmNameSubject *subject = &move->named->subject;
 		const char *lock_mode = orm_has_index(subject->kind)
-			? "ShareUpdateExclusiveLock" : "AccessExclusiveLock";
+		? "ShareUpdateExclusiveLock" : "AccessExclusiveLock";
 		Datum		values[] = {
 			CStringGetTextDatum(orm_name_kind_label(subject->kind)),
 			DirectFunctionCall1(namein, CStringGetDatum(subject->schema)),
@@ -281,7 +284,7 @@ orm_apply_naming(PG_FUNCTION_ARGS)
 	const char *schema = PG_ARGISNULL(0) ? NULL : NameStr(*PG_GETARG_NAME(0));
 	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	bool		atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		((CallContext *) fcinfo->context)->atomic;
+	((CallContext *) fcinfo->context)->atomic;
 	List	   *moves;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext rename",
 												  ALLOCSET_DEFAULT_SIZES);

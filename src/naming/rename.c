@@ -233,13 +233,13 @@ static List *
 native_name_commands(const OrmRename *rename)
 {
 	static const char query[] =
-		"SELECT s.relname, a.attname, 'seq' FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid"
-		" JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
-		" WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
-		" AND d.refobjid = $1 AND d.deptype IN ('a', 'i') AND s.relkind = 'S' AND s.relnamespace = $2"
-		" UNION ALL SELECT k.conname, a.attname, 'not_null' FROM pg_constraint AS k"
-		" JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]"
-		" WHERE k.conrelid = $1 AND k.contype = 'n' AND k.coninhcount = 0 ORDER BY 3, 1";
+	"SELECT s.relname, a.attname, 'seq' FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid"
+	" JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+	" WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass"
+	" AND d.refobjid = $1 AND d.deptype IN ('a', 'i') AND s.relkind = 'S' AND s.relnamespace = $2"
+	" UNION ALL SELECT k.conname, a.attname, 'not_null' FROM pg_constraint AS k"
+	" JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]"
+	" WHERE k.conrelid = $1 AND k.contype = 'n' AND k.coninhcount = 0 ORDER BY 3, 1";
 	Oid			types[2] = {OIDOID, OIDOID};
 	Oid			namespaceid = get_rel_namespace(rename->relid);
 	Datum		values[2] = {ObjectIdGetDatum(rename->relid), ObjectIdGetDatum(namespaceid)};

@@ -20,7 +20,7 @@
 
 #define MAX_NAME (NAMEDATALEN - 1)
 #define MD5_DIGITS (MD5_DIGEST_LENGTH * 2)
-#define DIGEST_DIGITS 4		/* that SQLAlchemy takes of them */
+#define DIGEST_DIGITS 4			/* that SQLAlchemy takes of them */
 
 /* Bytes that SQLAlchemy keeps of a long name, an underscore and a digest of it following. */
 #define KEPT_BYTES (MAX_NAME - 8)
