@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "naming.h"
 #include "util/names.h"
@@ -49,6 +50,9 @@ orm_naming_audit(PG_FUNCTION_ARGS)
 	const OrmConventions *conventions = orm_load_conventions();
 	OrmExemptions *exemptions = orm_load_exemptions();
 	List	   *all = orm_named_in_schema(schema);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext row of an audit",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -56,6 +60,7 @@ orm_naming_audit(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 
 	orm_judge_names(conventions, all);
+	oldcontext = MemoryContextSwitchTo(context);
 	foreach(lc, all)
 	{
 		const OrmNamed *named = lfirst(lc);
@@ -79,7 +84,9 @@ orm_naming_audit(PG_FUNCTION_ARGS)
 		values[AUDIT_CLASS] = ObjectIdGetDatum(named->classid);
 		values[AUDIT_OID] = ObjectIdGetDatum(named->objid);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(oldcontext);
 	return (Datum) 0;
 }
 

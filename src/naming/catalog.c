@@ -33,6 +33,7 @@
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -49,12 +50,14 @@ typedef struct RelationEntry
 	bool		is_ruled;		/* a table whose names conventions rule */
 	bool		is_partition;
 	bool		is_member;		/* of an extension */
+	bool		is_typed;
 } RelationEntry;
 
 /* A reading of the catalogs. */
 typedef struct Reading
 {
 	const char *schema;			/* only of this one, unless NULL */
+	bool		takes_all;		/* also what conventions do not rule */
 	HTAB	   *relations;		/* RelationEntry */
 	Relation	attributes;		/* pg_attribute */
 	List	   *result;			/* OrmNamed */
@@ -79,6 +82,7 @@ add_relation(Reading *reading, Form_pg_class form)
 	entry->name = pstrdup(NameStr(form->relname));
 	entry->is_partition = form->relispartition;
 	entry->is_member = false;
+	entry->is_typed = OidIsValid(form->reloftype);
 	entry->is_ruled = entry->schema != NULL &&
 		orm_is_named_relkind(form->relkind) &&
 		form->relpersistence != RELPERSISTENCE_TEMP &&
@@ -112,7 +116,9 @@ get_table(Reading *reading, Oid relid)
 {
 	RelationEntry *entry = get_relation(reading, relid);
 
-	return entry && entry->is_ruled && !entry->is_member ? entry : NULL;
+	if (entry && !reading->takes_all && (!entry->is_ruled || entry->is_member))
+		return NULL;
+	return entry;
 }
 
 /* Note all relations. */
@@ -219,6 +225,16 @@ constraint_columns(Reading *reading, Oid relid, HeapTuple tuple, TupleDesc desc,
 					   ARR_NDIM(numbers) > 0 ? ARR_DIMS(numbers)[0] : 0, expressions);
 }
 
+/* Columns (char *) of the expression of a CHECK. */
+static List *
+check_columns(Oid relid, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, Anum_pg_constraint_conbin, desc, &isnull);
+
+	return isnull ? NIL : orm_columns(stringToNode(TextDatumGetCString(value)), relid);
+}
+
 /* Expressions of the index of an exclusion constraint. */
 static List *
 exclusion_expressions(Oid indexid)
@@ -278,6 +294,7 @@ add_named(Reading *reading, const RelationEntry *table, OrmNameKind kind, const 
 	named->objid = objid;
 	named->relid = table->relid;
 	named->namespaceid = table->namespaceid;
+	named->is_fixed = table->is_typed && !orm_has_index(kind);
 	reading->result = lappend(reading->result, named);
 	return named;
 }
@@ -293,8 +310,8 @@ add_constraint(Reading *reading, HeapTuple tuple, TupleDesc desc)
 	OrmNamed   *named;
 	List	   *expressions = NIL;
 
-	if (!kind_of_constraint(form->contype, &kind) || form->coninhcount > 0 ||
-		OidIsValid(form->conparentid) || !OidIsValid(form->conrelid))
+	if (!kind_of_constraint(form->contype, &kind) || !OidIsValid(form->conrelid) ||
+		(!reading->takes_all && (form->coninhcount > 0 || OidIsValid(form->conparentid))))
 		return;
 	table = get_table(reading, form->conrelid);
 	if (table == NULL)
@@ -303,8 +320,11 @@ add_constraint(Reading *reading, HeapTuple tuple, TupleDesc desc)
 	named = add_named(reading, table, kind, NameStr(form->conname), ConstraintRelationId, form->oid);
 	if (kind == ORM_NAME_EXCLUSION)
 		expressions = exclusion_expressions(form->conindid);
-	named->subject.columns = constraint_columns(reading, form->conrelid, tuple, desc,
-												Anum_pg_constraint_conkey, expressions);
+	if (kind == ORM_NAME_CHECK)
+		named->subject.columns = check_columns(form->conrelid, tuple, desc);
+	else
+		named->subject.columns = constraint_columns(reading, form->conrelid, tuple, desc,
+													Anum_pg_constraint_conkey, expressions);
 	referred = OidIsValid(form->confrelid) ? get_relation(reading, form->confrelid) : NULL;
 	if (referred)
 	{
@@ -479,6 +499,22 @@ orm_named_of_relations(List *relids, bool with_referrers)
 	return end_reading(&reading);
 }
 
+/*
+ * All constraints (OrmNamed) of a table, which need not be locked, be they ruled
+ * by conventions or not.
+ */
+List *
+orm_constraints_of(Oid relid)
+{
+	Reading		reading;
+
+	begin_reading(&reading, NULL, 16);
+	reading.takes_all = true;
+	scan_catalog(&reading, ConstraintRelationId, ConstraintRelidTypidNameIndexId,
+				 Anum_pg_constraint_conrelid, relid, add_constraint);
+	return end_reading(&reading);
+}
+
 /* How qsort() and bsearch() order CHECKs by name. */
 static int
 compare_names(const void *a, const void *b)
@@ -494,6 +530,9 @@ void
 orm_judge_names(const OrmConventions *conventions, List *named)
 {
 	OrmNamed  **checks = palloc_array(OrmNamed *, list_length(named) + 1);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext names that are judged",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
 	int			count = 0;
 	ListCell   *lc;
 
@@ -504,7 +543,10 @@ orm_judge_names(const OrmConventions *conventions, List *named)
 		one->conforms = orm_name_conforms(conventions, &one->subject, one->name);
 		if (one->subject.kind == ORM_NAME_CHECK && one->conforms)
 			checks[count++] = one;
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
 	qsort(checks, count, sizeof(OrmNamed *), compare_names);
 
 	foreach(lc, named)

@@ -3,8 +3,8 @@
  * columns.c
  *		Columns in the expressions of indexes and constraints.
  *
- * An expression of an index counts as its first column, which SQLAlchemy
- * looks for level by level: in "lower(a) || b" it finds b before a.  The levels
+ * An expression of an index counts as its first column, a CHECK has all of its
+ * columns in order; SQLAlchemy looks for them level by level: in "lower(a) || b" it finds b before a.  The levels
  * are those of its tree (of 2.x), where the arguments of a function lie three
  * below it, and a chain such as a + b + c is one level.
  *
@@ -30,23 +30,37 @@ typedef struct Search
 	const char *row;			/* name that is no column but the whole row */
 	bool		found_row;
 	int			level;
-	int			found_level;
-	const char *found;			/* the first column of the least level */
-	List	   *all;			/* all of them */
+	List	   *found;			/* Found, by level */
 	const char *chain;			/* operator that the walk is directly below */
 } Search;
+
+/* A column that was found. */
+typedef struct Found
+{
+	const char *column;
+	int			level;			/* the least one that it is on */
+}			Found;
 
 /* Note a column. */
 static void
 find(Search *search, const char *column)
 {
-	if (search->found == NULL || search->level < search->found_level)
+	Found	   *found;
+	ListCell   *lc;
+
+	foreach(lc, search->found)
 	{
-		search->found = column;
-		search->found_level = search->level;
+		found = lfirst(lc);
+		if (strcmp(found->column, column) == 0)
+		{
+			found->level = Min(found->level, search->level);
+			return;
+		}
 	}
-	if (!orm_contains_name(search->all, column))
-		search->all = lappend(search->all, (char *) column);
+	found = palloc_object(Found);
+	found->column = column;
+	found->level = search->level;
+	search->found = lappend(search->found, found);
 }
 
 /* Is an operator one whose chains are flattened? */
@@ -186,9 +200,47 @@ walk_analyzed(Node *node, Search *search)
 
 		if (column)
 			find(search, column);
+		else
+			search->found_row = true;
 		return false;
 	}
 	return walk_below(node, search, walk_analyzed, false);
+}
+
+/* The columns that were found (char *), NIL if the whole row was found too. */
+static List *
+found_columns(Search *search)
+{
+	List	   *columns = NIL;
+	int			last = 0;
+	ListCell   *lc;
+
+	if (search->found_row)
+		return NIL;
+	foreach(lc, search->found)
+		last = Max(last, ((Found *) lfirst(lc))->level);
+	for (int level = 0; level <= last; level++)
+	{
+		foreach(lc, search->found)
+		{
+			Found	   *found = lfirst(lc);
+
+			if (found->level == level)
+				columns = lappend(columns, (char *) found->column);
+		}
+	}
+	return columns;
+}
+
+/* The first of them, whole row or not, NULL if there is none. */
+static const char *
+first_column(Search *search)
+{
+	List	   *columns;
+
+	search->found_row = false;
+	columns = found_columns(search);
+	return columns == NIL ? NULL : linitial(columns);
 }
 
 /*
@@ -201,7 +253,7 @@ orm_first_column_written(Node *expression, const char *row)
 	Search		search = {.row = row};
 
 	walk_written(expression, &search);
-	return search.found;
+	return first_column(&search);
 }
 
 /* All columns of an expression as it was written (char *), NIL if it has the whole row. */
@@ -211,7 +263,7 @@ orm_columns_written(Node *expression, const char *row)
 	Search		search = {.row = row};
 
 	walk_written(expression, &search);
-	return search.found_row ? NIL : search.all;
+	return found_columns(&search);
 }
 
 /* The first column of an expression of a relation, NULL if there is none. */
@@ -221,5 +273,15 @@ orm_first_column(Node *expression, Oid relid)
 	Search		search = {.relid = relid};
 
 	walk_analyzed(expression, &search);
-	return search.found;
+	return first_column(&search);
+}
+
+/* All columns of an expression of a relation (char *), NIL if it has the whole row. */
+List *
+orm_columns(Node *expression, Oid relid)
+{
+	Search		search = {.relid = relid};
+
+	walk_analyzed(expression, &search);
+	return found_columns(&search);
 }

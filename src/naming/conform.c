@@ -92,8 +92,9 @@ conforms_to(const OrmConvention *convention, const OrmNameSubject *subject, cons
 		return true;
 	if (subject->kind == ORM_NAME_CHECK && list_length(subject->columns) == 1)
 		named.constraint_name = linitial(subject->columns);
-	if (is_expansion(convention, &named, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
-		is_expansion(convention, &named, ORM_NAME_OVERFLOW_POSTGRES, name))
+	if ((named.constraint_name || !orm_template_wants_name(convention->template)) &&
+		(is_expansion(convention, &named, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
+		 is_expansion(convention, &named, ORM_NAME_OVERFLOW_POSTGRES, name)))
 		return true;
 	if (!orm_template_wants_name(convention->template))
 		return false;
@@ -108,11 +109,20 @@ bool
 orm_name_conforms(const OrmConventions *conventions, const OrmNameSubject *subject,
 				  const char *name)
 {
-	if (conforms_to(orm_convention(conventions, subject->schema, subject->kind), subject, name))
-		return true;
+	return conforms_to(orm_convention(conventions, subject->schema, subject->kind), subject, name) ||
+		orm_goes_by_unique(conventions, subject, name);
+}
 
-	/* a unique index may stand for a constraint, as under soft delete */
+/*
+ * Does a unique index have the name of a unique constraint?  It may stand for
+ * one, as under soft delete.
+ */
+bool
+orm_goes_by_unique(const OrmConventions *conventions, const OrmNameSubject *subject,
+				   const char *name)
+{
 	return subject->is_unique_index &&
+		!conforms_to(orm_convention(conventions, subject->schema, ORM_NAME_INDEX), subject, name) &&
 		conforms_to(orm_convention(conventions, subject->schema, ORM_NAME_UNIQUE), subject, name);
 }
 
@@ -125,35 +135,54 @@ without_beginning(const char *name, const char *beginning)
 	return strncmp(name, beginning, length) == 0 && name[length] != '\0' ? name + length : name;
 }
 
+/* Cut what a name ends in, with digits behind it or not, if something remains. */
+static void
+cut_ending(char *name, const char *ending)
+{
+	int			length = strlen(name) - trailing_digits(name);
+	int			rest = length - (int) strlen(ending);
+
+	if (rest > 0 && strncmp(name + rest, ending, strlen(ending)) == 0)
+		name[rest] = '\0';
+}
+
 /*
- * The subject for a new name in place of one that does not conform.  Where the
- * template wants a name, it is the old one without what other conventions put
- * around it.
+ * What a name says by itself: without what conventions put around it.  That of
+ * a CHECK of one column which ends in the column is the column.
+ */
+static const char *
+core_of_name(const OrmNameSubject *subject, const char *name)
+{
+	char	   *core = pstrdup(without_beginning(without_beginning(name, "ck_"), "chk_"));
+
+	core = pstrdup(without_beginning(core, psprintf("%s_", subject->table)));
+	cut_ending(core, "_check");
+	cut_ending(core, "_chk");
+	cut_ending(core, "_ck");
+
+	if (subject->kind == ORM_NAME_CHECK && list_length(subject->columns) == 1)
+	{
+		const char *column = linitial(subject->columns);
+		int			rest = (int) strlen(core) - (int) strlen(column);
+
+		if (rest > 0 && core[rest - 1] == '_' && strcmp(core + rest, column) == 0)
+			return column;
+	}
+	return core;
+}
+
+/*
+ * The subject for a new name in place of one that does not conform, where the
+ * template wants what the name says.
  */
 OrmNameSubject
 orm_subject_to_rename(const OrmConvention *convention, const OrmNameSubject *subject,
 					  const char *name)
 {
-	static const char *const endings[] = {"_check", "_chk", "_ck"};
 	OrmNameSubject result = *subject;
-	char	   *core;
 
-	if (convention->template == NULL || !orm_template_wants_name(convention->template) ||
-		(subject->kind == ORM_NAME_CHECK && is_native_check(subject, name)))
-		return result;
-
-	core = pstrdup(without_beginning(without_beginning(name, "ck_"), "chk_"));
-	core = pstrdup(without_beginning(core, psprintf("%s_", subject->table)));
-	for (int i = 0; i < lengthof(endings); i++)
-	{
-		int			rest = (int) strlen(core) - (int) strlen(endings[i]);
-
-		if (rest > 0 && strcmp(core + rest, endings[i]) == 0)
-		{
-			core[rest] = '\0';
-			break;
-		}
-	}
-	result.constraint_name = core;
+	if (convention->template && orm_template_wants_name(convention->template) &&
+		!(subject->kind == ORM_NAME_CHECK && is_native_check(subject, name)))
+		result.constraint_name = core_of_name(subject, name);
 	return result;
 }

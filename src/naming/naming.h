@@ -73,13 +73,17 @@ typedef struct OrmNamed
 	Oid			objid;
 	Oid			relid;			/* the table */
 	Oid			namespaceid;
+	bool		is_fixed;		/* PostgreSQL does not rename constraints of
+								 * typed tables */
 	bool		conforms;
+	bool		goes_by_unique; /* an index with a constraint's name */
 } OrmNamed;
 
 /* template.c */
 extern OrmTemplate *orm_parse_template(const char *text, const char **problem);
 extern const char *orm_template_problem_hint(void);
 extern bool orm_template_wants_name(const OrmTemplate *template);
+extern bool orm_template_wants_referred(const OrmTemplate *template);
 extern char *orm_expand_template(const OrmConvention *convention, const OrmNameSubject *subject,
 								 OrmNameOverflow overflow, const char *digits);
 extern void orm_template_frame(const OrmConvention *convention, const OrmNameSubject *subject,
@@ -114,6 +118,8 @@ extern char *orm_name_identity(const OrmNameSubject *subject, const char *name);
 /* conform.c */
 extern bool orm_name_conforms(const OrmConventions *conventions, const OrmNameSubject *subject,
 							  const char *name);
+extern bool orm_goes_by_unique(const OrmConventions *conventions, const OrmNameSubject *subject,
+							   const char *name);
 extern OrmNameSubject orm_subject_to_rename(const OrmConvention *convention,
 											const OrmNameSubject *subject, const char *name);
 
@@ -133,11 +139,13 @@ extern bool orm_constraint_name_exists(OrmNameKind kind, const char *name, Oid n
 extern const char *orm_first_column_written(Node *expression, const char *row);
 extern const char *orm_first_column(Node *expression, Oid relid);
 extern List *orm_columns_written(Node *expression, const char *row);
+extern List *orm_columns(Node *expression, Oid relid);
 
 /* catalog.c */
 extern bool orm_is_named_relkind(char relkind);
 extern List *orm_named_in_schema(const char *schema);
 extern List *orm_named_of_relations(List *relids, bool with_referrers);
+extern List *orm_constraints_of(Oid relid);
 extern void orm_judge_names(const OrmConventions *conventions, List *named);
 
 /* statement.c */
@@ -147,8 +155,8 @@ extern bool orm_is_system_schema(const char *schema);
 extern PlannedStmt *orm_name_statement(PlannedStmt *pstmt, bool read_only_tree,
 									   ProcessUtilityContext context);
 extern bool orm_naming_is_off(void);
-extern Oid	orm_find_relation(const RangeVar *name);
 extern List *orm_primary_key_names(Oid relid);
+extern Oid	orm_find_relation(const RangeVar *name);
 
 /* vacated.c */
 typedef struct OrmVacated OrmVacated;

@@ -95,6 +95,7 @@ begin_rename(const RenameStmt *stmt, Oid relid)
 
 		if (!one->conforms)
 			continue;
+		one->goes_by_unique = orm_goes_by_unique(conventions, &one->subject, one->name);
 		one->subject = orm_subject_to_rename(orm_convention(conventions, one->subject.schema,
 															one->subject.kind),
 											 &one->subject, one->name);
@@ -186,7 +187,8 @@ names_left_behind(const OrmRename *rename)
 		if (before == NULL)
 			continue;
 		one->subject.constraint_name = before->subject.constraint_name;
-		if (one->subject.kind == ORM_NAME_CHECK && one->subject.constraint_name &&
+		one->goes_by_unique = before->goes_by_unique;
+		if (orm_naming_follow && one->subject.kind == ORM_NAME_CHECK && one->subject.constraint_name &&
 			rename->old_column && list_length(one->subject.columns) == 1 &&
 			strcmp(one->subject.constraint_name, rename->old_column) == 0)
 		{
@@ -287,7 +289,8 @@ static char *
 new_name(const OrmRename *rename, OrmNamed *named)
 {
 	const OrmConvention *convention = orm_convention(rename->conventions, named->subject.schema,
-													 named->subject.kind);
+													 named->goes_by_unique ? ORM_NAME_UNIQUE
+													 : named->subject.kind);
 	char	   *name = orm_choose_free_name(convention, &named->subject, named->namespaceid, NULL);
 
 	/* a CHECK that PostgreSQL had to name is named by it again */
@@ -308,7 +311,7 @@ rename_names(const OrmRename *rename, List *named)
 		OrmNamed   *one = lfirst(lc);
 		char	   *newname = new_name(rename, one);
 
-		if (newname && orm_owns_relation(one->relid))
+		if (newname && !one->is_fixed && orm_owns_relation(one->relid))
 			orm_run(orm_rename_command(one, newname));
 		else
 			rest = lappend(rest, one);

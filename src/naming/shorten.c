@@ -143,8 +143,11 @@ orm_is_shortened(const char *name, int length, const char *before, const char *a
 		strncmp(name, before, Min(kept, (int) strlen(before))) == 0)
 		return true;
 
-	/* of two long parts, PostgreSQL keeps as much of the one as of the other */
-	return strlen(name) > MAX_NAME - MAX_MULTIBYTE_CHAR_LEN && rest > 0 &&
+	/*
+	 * Of two long parts, PostgreSQL keeps as much of the one as of the other,
+	 * and each may lose a piece of a character.
+	 */
+	return strlen(name) > MAX_NAME - 2 * MAX_MULTIBYTE_CHAR_LEN && rest > 0 &&
 		strncmp(name + rest, after, strlen(after)) == 0 &&
 		common_beginning(name, before) >= Min((int) strlen(before), MAX_NAME / 3);
 }

@@ -231,52 +231,34 @@ declared_primary_key(const CreateStmt *create)
 	return NIL;
 }
 
-/* Columns (char *) of the primary key of a table, which is not locked. */
+/* Columns (char *) of the primary key of a table, which need not be locked. */
 List *
 orm_primary_key_names(Oid relid)
 {
-	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
-	List	   *columns = NIL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, orm_constraints_of(relid))
 	{
-		Datum	   *numbers;
-		Datum		value;
-		bool		isnull;
-		int			count;
+		const OrmNamed *named = lfirst(lc);
 
-		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype != CONSTRAINT_PRIMARY)
-			continue;
-		value = heap_getattr(tuple, Anum_pg_constraint_conkey, RelationGetDescr(rel), &isnull);
-		if (isnull)
-			continue;
-		deconstruct_array(DatumGetArrayTypeP(value), INT2OID, sizeof(int16), true,
-						  TYPALIGN_SHORT, &numbers, NULL, &count);
-		for (int i = 0; i < count; i++)
-		{
-			char	   *column = get_attname(relid, DatumGetInt16(numbers[i]), true);
-
-			if (column)
-				columns = lappend(columns, column);
-		}
+		if (named->subject.kind == ORM_NAME_PRIMARY_KEY)
+			return named->subject.columns;
 	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return columns;
+	return NIL;
 }
 
-/* Columns that a foreign key refers to. */
+/* Columns that a foreign key refers to, if the convention wants them. */
 static List *
-referred_columns(const Statement *st, const Constraint *constraint)
+referred_columns(Statement *st, const Constraint *constraint)
 {
+	const OrmConvention *convention;
 	Oid			relid;
 
+	if (!load_conventions(st))
+		return NIL;
+	convention = orm_convention(st->conventions, st->schema, ORM_NAME_FOREIGN_KEY);
+	if (convention->template == NULL || !orm_template_wants_referred(convention->template))
+		return NIL;
 	if (constraint->pk_attrs != NIL)
 		return strings_of_nodes(constraint->pk_attrs);
 	relid = orm_find_relation(constraint->pktable);
@@ -289,7 +271,7 @@ referred_columns(const Statement *st, const Constraint *constraint)
 
 /* What there is to say of a new constraint; false if its name is not ruled. */
 static bool
-describe_constraint(const Statement *st, const Constraint *constraint, const char *column,
+describe_constraint(Statement *st, const Constraint *constraint, const char *column,
 					OrmNameSubject *subject)
 {
 	ListCell   *lc;
@@ -432,6 +414,23 @@ name_column_constraints(Statement *st, ColumnDef *column)
 	}
 }
 
+/* Note the names of the CHECKs of a parent, which the new table inherits. */
+static void
+add_inherited_names(Statement *st, Oid parent)
+{
+	ListCell   *lc;
+
+	if (!OidIsValid(parent) || !orm_naming_fill)
+		return;
+	foreach(lc, orm_constraints_of(parent))
+	{
+		const OrmNamed *named = lfirst(lc);
+
+		if (named->subject.kind == ORM_NAME_CHECK)
+			st->names = lappend(st->names, (char *) named->name);
+	}
+}
+
 /* CREATE TABLE, CREATE FOREIGN TABLE */
 static void
 name_new_table(Statement *st, CreateStmt *create)
@@ -443,6 +442,8 @@ name_new_table(Statement *st, CreateStmt *create)
 	foreach(lc, create->tableElts)
 		add_explicit_names(st, lfirst(lc));
 	orm_names_to_come = st->names;
+	foreach(lc, create->inhRelations)
+		add_inherited_names(st, orm_find_relation(lfirst(lc)));
 	foreach(lc, create->tableElts)
 	{
 		Node	   *element = lfirst(lc);

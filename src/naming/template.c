@@ -43,6 +43,7 @@ struct OrmTemplate
 {
 	List	   *parts;			/* Part */
 	bool		wants_name;
+	bool		wants_referred;
 };
 
 /* Parts of a name in the making. */
@@ -190,6 +191,7 @@ orm_parse_template(const char *text, const char **problem)
 		finish_literal(template, &literal);
 		template->parts = lappend(template->parts, part);
 		template->wants_name |= part->kind == PART_CONSTRAINT_NAME;
+		template->wants_referred |= part->kind == PART_REFERRED_COLUMN;
 		text = end + strlen(")s");
 	}
 	finish_literal(template, &literal);
@@ -221,6 +223,13 @@ bool
 orm_template_wants_name(const OrmTemplate *template)
 {
 	return template->wants_name;
+}
+
+/* Does it put columns into the name that a foreign key refers to? */
+bool
+orm_template_wants_referred(const OrmTemplate *template)
+{
+	return template->wants_referred;
 }
 
 /* Add a piece of text to the name. */

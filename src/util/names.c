@@ -235,10 +235,10 @@ orm_extension_table(const char *name)
 {
 	Oid			schema = get_namespace_oid(ORM_SCHEMA, true);
 	Oid			relid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+	Oid			extension = OidIsValid(relid) ? get_extension_oid(ORM_LIBRARY, true) : InvalidOid;
 
 	/* anyone may call a schema so */
-	if (!OidIsValid(relid) ||
-		getExtensionOfObject(RelationRelationId, relid) != get_extension_oid(ORM_LIBRARY, true))
+	if (!OidIsValid(extension) || getExtensionOfObject(RelationRelationId, relid) != extension)
 		return InvalidOid;
 	return relid;
 }
