@@ -294,7 +294,7 @@ add_named(Reading *reading, const RelationEntry *table, OrmNameKind kind, const 
 	named->objid = objid;
 	named->relid = table->relid;
 	named->namespaceid = table->namespaceid;
-	named->is_fixed = table->is_typed && !orm_has_index(kind);
+	named->is_of_typed_table = table->is_typed;
 	reading->result = lappend(reading->result, named);
 	return named;
 }
@@ -513,6 +513,43 @@ orm_constraints_of(Oid relid)
 	scan_catalog(&reading, ConstraintRelationId, ConstraintRelidTypidNameIndexId,
 				 Anum_pg_constraint_conrelid, relid, add_constraint);
 	return end_reading(&reading);
+}
+
+/* Is there a CHECK of a name that a table inherits from several parents? */
+static bool
+is_inherited_twice(const char *name)
+{
+	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+
+		found = form->contype == CONSTRAINT_CHECK && form->coninhcount > 1;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/*
+ * Does PostgreSQL let it be renamed?  Not a constraint of a typed table, nor a
+ * CHECK that a table inherits from several parents.
+ */
+bool
+orm_is_renamable(const OrmNamed *named)
+{
+	if (orm_has_index(named->subject.kind))
+		return true;
+	return !named->is_of_typed_table &&
+		(named->subject.kind != ORM_NAME_CHECK || !is_inherited_twice(named->name));
 }
 
 /* How qsort() and bsearch() order CHECKs by name. */

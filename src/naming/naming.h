@@ -73,8 +73,7 @@ typedef struct OrmNamed
 	Oid			objid;
 	Oid			relid;			/* the table */
 	Oid			namespaceid;
-	bool		is_fixed;		/* PostgreSQL does not rename constraints of
-								 * typed tables */
+	bool		is_of_typed_table;
 	bool		conforms;
 	bool		goes_by_unique; /* an index with a constraint's name */
 } OrmNamed;
@@ -146,6 +145,7 @@ extern bool orm_is_named_relkind(char relkind);
 extern List *orm_named_in_schema(const char *schema);
 extern List *orm_named_of_relations(List *relids, bool with_referrers);
 extern List *orm_constraints_of(Oid relid);
+extern bool orm_is_renamable(const OrmNamed *named);
 extern void orm_judge_names(const OrmConventions *conventions, List *named);
 
 /* statement.c */

@@ -159,7 +159,7 @@ make_plan(const char *schema)
 		OrmNamed   *named = lfirst(lc);
 		Move	   *move;
 
-		if (named->conforms || named->is_fixed ||
+		if (named->conforms || !orm_is_renamable(named) ||
 			orm_is_exempt(exemptions, orm_name_identity(&named->subject, named->name)))
 			continue;
 		move = palloc0_object(Move);

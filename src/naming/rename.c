@@ -311,7 +311,7 @@ rename_names(const OrmRename *rename, List *named)
 		OrmNamed   *one = lfirst(lc);
 		char	   *newname = new_name(rename, one);
 
-		if (newname && !one->is_fixed && orm_owns_relation(one->relid))
+		if (newname && orm_is_renamable(one) && orm_owns_relation(one->relid))
 			orm_run(orm_rename_command(one, newname));
 		else
 			rest = lappend(rest, one);

@@ -493,21 +493,25 @@ name_altered_table(Statement *st, AlterTableStmt *alter)
 	st->vacated = orm_vacated_by(alter, relid);
 	foreach(lc, alter->cmds)
 		add_explicit_names(st, castNode(AlterTableCmd, lfirst(lc))->def);
+
+	/* columns are added before constraints, wherever they stand */
+	foreach(lc, alter->cmds)
+	{
+		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
+		ColumnDef  *column = (ColumnDef *) cmd->def;
+
+		/* a column that exists means IF NOT EXISTS, or an error */
+		if (cmd->subtype == AT_AddColumn && column && IsA(column, ColumnDef) &&
+			(get_attnum(st->relid, column->colname) == InvalidAttrNumber ||
+			 orm_column_is_dropped(st->vacated, column->colname)))
+			name_column_constraints(st, column);
+	}
 	foreach(lc, alter->cmds)
 	{
 		AlterTableCmd *cmd = castNode(AlterTableCmd, lfirst(lc));
 
 		if (cmd->subtype == AT_AddConstraint && cmd->def && IsA(cmd->def, Constraint))
 			name_constraint(st, (Constraint *) cmd->def, NULL);
-		else if (cmd->subtype == AT_AddColumn && cmd->def && IsA(cmd->def, ColumnDef))
-		{
-			ColumnDef  *column = (ColumnDef *) cmd->def;
-
-			/* IF NOT EXISTS, or an error */
-			if (get_attnum(st->relid, column->colname) == InvalidAttrNumber ||
-				orm_column_is_dropped(st->vacated, column->colname))
-				name_column_constraints(st, column);
-		}
 	}
 }
 
