@@ -24,7 +24,8 @@ REGRESS        = setup status declaration follow marker_types \
 	stamp_ddl stamp18 expected_version update_checked version_guard touch_parent \
 	change_id bypass_stamps manage \
 	naming_setup naming_template naming_fill naming_clash naming_check naming_follow \
-	naming_audit naming_privileges naming18
+	naming_audit naming_privileges naming18 \
+	lint lint_rules lint_naming lint_soft_delete
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.
@@ -106,8 +107,8 @@ test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only th
 check-core:   ## PostgreSQL's own suites with the library loaded; ASSERT=1: ours on an assert-enabled build
 	@test/core $(MAJORS)
 
-oracle:       ## N (default 10000) random statements against the twin schema, and half as many against the model
-	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 ))
+oracle:       ## N (default 10000) random statements against the twin schema, half as many against the model, DDL against plain PostgreSQL
+	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 )) --naming $$(( $(N) / 10 ))
 
 bench:        ## benchmarks side by side
 	@test/env/install build test bench

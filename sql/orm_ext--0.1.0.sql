@@ -496,7 +496,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH recorded AS (
 		INSERT INTO orm_ext.naming_exemption AS e (object, reason, until)
-		SELECT v.object, $2, $3 FROM orm_ext.naming_violations AS v WHERE $1 IS NULL OR v.schema = $1
+		SELECT DISTINCT v.object, $2, $3 FROM orm_ext.naming_violations AS v WHERE $1 IS NULL OR v.schema = $1
 		ON CONFLICT (object) DO UPDATE SET reason = excluded.reason, until = excluded.until
 		RETURNING 1)
 	SELECT count(*) FROM recorded
@@ -596,3 +596,1395 @@ COMMENT ON FUNCTION orm_ext.status() IS
 -- ---------------------------------------------------------------------------
 -- Lint
 -- ---------------------------------------------------------------------------
+
+-- Configuration.  Everything is empty at first, so that a dump brings what was added and no more.
+
+CREATE TABLE orm_ext.lint_setting (
+	rule text CONSTRAINT lint_setting_pkey PRIMARY KEY,
+	enabled boolean,
+	severity text
+		CONSTRAINT lint_setting_severity_check CHECK (severity IN ('info', 'warning', 'error'))
+) USING heap;
+
+COMMENT ON TABLE orm_ext.lint_setting IS
+'What UPDATE orm_ext.lint_rule has changed of the rules of orm_ext.lint(); null: as shipped.';
+
+CREATE TABLE orm_ext.lint_exemption (
+	rule text NOT NULL,
+	object text,
+	pattern text
+		CONSTRAINT lint_exemption_pattern_check CHECK (pattern IS NULL OR ('' ~ pattern) IS NOT NULL),
+	reason text NOT NULL,
+	until timestamptz NOT NULL DEFAULT 'infinity',
+	CONSTRAINT lint_exemption_check CHECK (pg_catalog.num_nonnulls(object, pattern) = 1)
+) USING heap;
+
+COMMENT ON TABLE orm_ext.lint_exemption IS
+'Findings that orm_ext.lint() leaves out: the rule, or * for every one; the object as lint() names it, or a regular expression that it matches; why; and until when.';
+
+CREATE TABLE orm_ext.lint_prefix (
+	schema name,
+	prefix text NOT NULL
+		CONSTRAINT lint_prefix_prefix_check CHECK (prefix <> ''),
+	CONSTRAINT lint_prefix_schema_key UNIQUE NULLS NOT DISTINCT (schema, prefix)
+) USING heap;
+
+COMMENT ON TABLE orm_ext.lint_prefix IS
+'Prefixes that names of tables must have, for rule naming.prefix: one of those of their schema, or, where it has none, one of those without a schema.';
+
+CREATE TABLE orm_ext.lint_required_column (
+	schema name,
+	"column" name NOT NULL,
+	type text NOT NULL
+		CONSTRAINT lint_required_column_type_check CHECK (pg_catalog.to_regtype(type) IS NOT NULL),
+	not_null boolean NOT NULL DEFAULT false,
+	"default" text,
+	CONSTRAINT lint_required_column_schema_key UNIQUE NULLS NOT DISTINCT (schema, "column")
+) USING heap;
+
+COMMENT ON TABLE orm_ext.lint_required_column IS
+'Columns that tables must have, for rule missing_column: in that schema, or, with null, in every schema. The default is the expression that the fix adds the column with.';
+
+CREATE TABLE orm_ext.lint_singular (
+	word text
+		CONSTRAINT lint_singular_pkey PRIMARY KEY
+		CONSTRAINT lint_singular_word_check CHECK (word = lower(word)),
+	singular text
+) USING heap;
+
+COMMENT ON TABLE orm_ext.lint_singular IS
+'Exceptions of rule naming.singular: a word that may end the name of a table, or, with its singular, an irregular plural.';
+
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.lint_setting', '');
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.lint_exemption', '');
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.lint_prefix', '');
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.lint_required_column', '');
+SELECT pg_catalog.pg_extension_config_dump('orm_ext.lint_singular', '');
+
+GRANT SELECT ON orm_ext.lint_setting, orm_ext.lint_exemption, orm_ext.lint_prefix,
+	orm_ext.lint_required_column, orm_ext.lint_singular TO PUBLIC;
+
+-- What the rules look at.
+
+CREATE VIEW orm_ext.lint_relation AS
+SELECT c.oid,
+	n.nspname AS schema,
+	c.relname AS name,
+	format('%I.%I', n.nspname, c.relname) AS object,
+	c.relkind,
+	c.relispartition,
+	c.reloftype <> 0 AS is_typed,
+	c.reltuples,
+	c.relnamespace
+FROM pg_catalog.pg_class AS c
+	JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+	AND c.relpersistence <> 't'
+	AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+		WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+			AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid)
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+		WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+			AND d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = c.relnamespace);
+
+COMMENT ON VIEW orm_ext.lint_relation IS
+'Relations that orm_ext.lint() looks at: neither temporary, nor of the system, nor members of an extension or in a schema that is one. Partitions are there, each rule leaves them out where their parent is enough.';
+
+CREATE VIEW orm_ext.lint_column AS
+SELECT a.attrelid,
+	a.attnum,
+	r.schema,
+	r.name AS "table",
+	r.object AS table_object,
+	r.relkind,
+	a.attname AS name,
+	format('%s.%I', r.object, a.attname) AS object,
+	a.atttypid,
+	a.atttypmod,
+	a.attnotnull,
+	a.attidentity,
+	a.attgenerated,
+	r.is_typed
+FROM pg_catalog.pg_attribute AS a
+	JOIN orm_ext.lint_relation AS r ON r.oid = a.attrelid
+WHERE r.relkind IN ('r', 'p', 'f') AND NOT r.relispartition
+	AND a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0;
+
+COMMENT ON VIEW orm_ext.lint_column IS
+'Columns of the tables that orm_ext.lint() looks at, without those that a table has from its parent.';
+
+CREATE VIEW orm_ext.lint_base_type AS
+WITH RECURSIVE domain AS (
+	SELECT t.oid, t.typbasetype AS base FROM pg_catalog.pg_type AS t WHERE t.typtype = 'd'
+	UNION ALL
+	SELECT d.oid, t.typbasetype FROM domain AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.base WHERE t.typtype = 'd'
+)
+SELECT d.oid, d.base
+FROM domain AS d JOIN pg_catalog.pg_type AS t ON t.oid = d.base
+WHERE t.typtype <> 'd';
+
+COMMENT ON VIEW orm_ext.lint_base_type IS
+'The type below each domain.';
+
+CREATE VIEW orm_ext.lint_fixed_column AS
+SELECT d.refobjid AS attrelid, d.refobjsubid AS attnum
+FROM pg_catalog.pg_depend AS d
+WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0
+	AND d.classid IN (
+		'pg_catalog.pg_rewrite'::pg_catalog.regclass,
+		'pg_catalog.pg_policy'::pg_catalog.regclass,
+		'pg_catalog.pg_trigger'::pg_catalog.regclass,
+		'pg_catalog.pg_proc'::pg_catalog.regclass,
+		'pg_catalog.pg_publication_rel'::pg_catalog.regclass)
+UNION ALL
+SELECT d.refobjid, d.refobjsubid
+FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_attrdef AS f ON f.oid = d.objid
+WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0
+	AND d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+	AND (f.adrelid <> d.refobjid OR f.adnum <> d.refobjsubid)
+UNION ALL
+SELECT d.objid, d.objsubid
+FROM pg_catalog.pg_depend AS d
+WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0
+	AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = d.objid AND d.deptype = 'i';
+
+COMMENT ON VIEW orm_ext.lint_fixed_column IS
+'Columns whose type ALTER TABLE does not change: a view, policy, trigger, function, publication or generated column uses them, or they are in a partition key.';
+
+CREATE VIEW orm_ext.lint_index AS
+SELECT i.indexrelid,
+	i.indrelid,
+	r.schema,
+	r.name AS "table",
+	r.object AS table_object,
+	r.relkind AS table_relkind,
+	c.relname AS name,
+	format('%s.%I', r.object, c.relname) AS object,
+	c.relkind,
+	c.relispartition AS is_clone,
+	m.amname,
+	c.reloptions,
+	i.indnatts,
+	i.indnkeyatts,
+	i.indkey::int2[] AS indkey,
+	i.indclass::oid[] AS indclass,
+	i.indcollation::oid[] AS indcollation,
+	i.indoption::int2[] AS indoption,
+	i.indisunique,
+	i.indnullsnotdistinct,
+	i.indisprimary,
+	i.indisexclusion,
+	i.indimmediate,
+	i.indisreplident,
+	i.indisvalid,
+	i.indpred,
+	i.indexprs
+FROM pg_catalog.pg_index AS i
+	JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+	JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+	JOIN orm_ext.lint_relation AS r ON r.oid = i.indrelid;
+
+COMMENT ON VIEW orm_ext.lint_index IS
+'Indexes of the tables that orm_ext.lint() looks at.';
+
+CREATE VIEW orm_ext.lint_index_use AS
+SELECT c.conindid AS indexrelid,
+	bool_or(c.contype <> 'f') AS is_constraint,
+	bool_or(c.contype = 'f') AS is_referenced
+FROM pg_catalog.pg_constraint AS c
+WHERE c.conindid <> 0
+GROUP BY c.conindid;
+
+COMMENT ON VIEW orm_ext.lint_index_use IS
+'Which indexes belong to a constraint, and which a foreign key refers to.';
+
+-- in PL/pgSQL, which keeps the plan from call to call
+CREATE FUNCTION orm_ext.lint_columns(rel oid, attnums int2[]) RETURNS text
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n)
+		FROM unnest(attnums) WITH ORDINALITY AS k (attnum, n)
+			JOIN pg_attribute AS a ON a.attrelid = rel AND a.attnum = k.attnum);
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.lint_columns(oid, int2[]) IS
+'Names of columns, quoted and with commas between. Arguments: OID of the table, numbers of the columns. No errors.';
+
+CREATE FUNCTION orm_ext.lint_drop_index(schema name, name name, relkind "char") RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT format(CASE relkind WHEN 'I' THEN 'DROP INDEX %I.%I;' ELSE 'DROP INDEX CONCURRENTLY %I.%I;' END, schema, name);
+END;
+
+COMMENT ON FUNCTION orm_ext.lint_drop_index(name, name, "char") IS
+'DROP INDEX of an index; an index of a partitioned table cannot be dropped concurrently. Arguments: schema, name, relkind. No errors.';
+
+CREATE FUNCTION orm_ext.lint_free_name(rel oid, kind text, name text, n bigint) RETURNS text
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	namespace oid := (SELECT c.relnamespace FROM pg_class AS c WHERE c.oid = rel);
+	candidate text;
+	found bigint := 0;
+BEGIN
+	FOR digit IN 0 .. n + 20 LOOP
+		candidate := name || CASE WHEN digit > 0 THEN digit::text ELSE '' END;
+		EXIT WHEN octet_length(candidate) > 63;
+		-- names of indexes and sequences are those of relations, too
+		IF NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conrelid = rel AND c.conname = candidate)
+			AND (kind IN ('fk', 'ck')
+				OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = namespace AND c.relname = candidate)) THEN
+			found := found + 1;
+			IF found = n THEN
+				RETURN candidate;
+			END IF;
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.lint_free_name(oid, text, text, bigint) IS
+'A name that a constraint or index can have, with digits where others have it; null if it became too long. Arguments: OID of the table, the kind as in orm_ext.naming_template, the name, which one of the free ones. No errors.';
+
+CREATE FUNCTION orm_ext.lint_not_null_columns(predicate text) RETURNS int2[]
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE WHEN regexp_replace(predicate, p.test, '', 'g') ~ '^({BOOLEXPR :boolop and :args \( *\) :location -?\d+})?$'
+		THEN ARRAY(SELECT m[1]::int2 FROM regexp_matches(predicate, p.test, 'g') AS m) END
+	FROM (VALUES ('{NULLTEST :arg {VAR :varno 1 :varattno (\d+) [^{}]*} :nulltesttype 1 [^{}]*}')) AS p (test);
+END;
+
+COMMENT ON FUNCTION orm_ext.lint_not_null_columns(text) IS
+'Numbers of the columns that a predicate wants to be not null, if it wants nothing else; otherwise null. Argument: indpred of pg_index. No errors.';
+
+CREATE FUNCTION orm_ext.lint_has_conjunct(predicate text, conjuncts text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	-- of a list of conditions the server prints (a AND b AND c), each in parentheses unless it is a mere column
+	SELECT predicate = ANY (conjuncts) OR EXISTS (
+		SELECT FROM unnest(conjuncts) AS c (conjunct),
+			-- without literals, which may hold parentheses; quoted names stay
+			LATERAL string_to_array(regexp_replace(predicate, '("([^"]|"")*")|''([^'']|'''')*''', '\1', 'g'), c.conjunct) AS part,
+			LATERAL generate_series(1, cardinality(part) - 1) AS n,
+			LATERAL array_to_string(part[:n], '') AS before
+		WHERE (part[n] = '(' AND n = 1 OR part[n] LIKE '% AND ')
+			AND (part[n + 1] = ')' AND n + 1 = cardinality(part) OR part[n + 1] LIKE ' AND %')
+			AND length(replace(before, ')', '')) - length(replace(before, '(', '')) = 1);
+END;
+
+COMMENT ON FUNCTION orm_ext.lint_has_conjunct(text, text[]) IS
+'Is one of these conditions all of a predicate, or one of those that it joins with AND? Arguments: the predicate, the conditions, both as pg_get_expr() prints them. No errors.';
+
+CREATE VIEW orm_ext.lint_policy AS
+SELECT t.oid,
+	t.tgrelid,
+	t.tgname,
+	t.tgenabled,
+	t.tgparentid,
+	r.schema,
+	r.name AS "table",
+	r.object AS table_object,
+	r.relkind,
+	r.relispartition AS is_partition,
+	r.reltuples,
+	p.policy,
+	p."column",
+	p.options
+FROM pg_catalog.pg_trigger AS t
+	JOIN orm_ext.lint_relation AS r ON r.oid = t.tgrelid,
+	LATERAL orm_ext.trigger_policies(t.tgfoid, t.tgargs) AS p
+WHERE t.tgfoid IN (
+	'orm_ext.soft_delete()'::pg_catalog.regprocedure,
+	'orm_ext.stamp()'::pg_catalog.regprocedure,
+	'orm_ext.timestamps()'::pg_catalog.regprocedure,
+	'orm_ext.touch_parent()'::pg_catalog.regprocedure,
+	'orm_ext.version()'::pg_catalog.regprocedure);
+
+COMMENT ON VIEW orm_ext.lint_policy IS
+'Policies of the tables that orm_ext.lint() looks at, as orm_ext.managed has them.';
+
+CREATE VIEW orm_ext.lint_marker AS
+SELECT p.tgrelid AS oid,
+	p.schema,
+	p."table",
+	p.table_object,
+	p.relkind,
+	p.is_partition,
+	p.reltuples,
+	a.attnum,
+	a.attname AS name,
+	a.atttypid,
+	m.live,
+	m.dead
+FROM orm_ext.lint_policy AS p
+	JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.tgrelid AND a.attname = p."column" AND NOT a.attisdropped,
+	LATERAL (SELECT
+		CASE a.atttypid
+			WHEN 'boolean'::regtype THEN ARRAY[format('(NOT %I)', a.attname), format('(%I = false)', a.attname),
+				format('(%I IS FALSE)', a.attname), format('(%I IS NOT TRUE)', a.attname)]
+			WHEN 'bigint'::regtype THEN ARRAY[format('(%I = 0)', a.attname)]
+			ELSE ARRAY[format('(%I IS NULL)', a.attname)] END,
+		CASE a.atttypid
+			WHEN 'boolean'::regtype THEN ARRAY[quote_ident(a.attname), format('(%I = true)', a.attname),
+				format('(%I IS TRUE)', a.attname), format('(%I IS NOT FALSE)', a.attname)]
+			WHEN 'bigint'::regtype THEN ARRAY[format('(%I <> 0)', a.attname), format('(%I > 0)', a.attname)]
+			ELSE ARRAY[format('(%I IS NOT NULL)', a.attname)] END) AS m (live, dead)
+WHERE p.policy = 'soft_delete' AND p.tgenabled IN ('O', 'A');
+
+COMMENT ON VIEW orm_ext.lint_marker IS
+'Tables under soft delete and their markers, with the conditions for live and for deleted rows as pg_get_expr() prints them; first the one that orm_ext itself writes.';
+
+-- The rules: a view for each, or for a family that one pass over the catalogs serves.  Columns: rule,
+-- severity (null: that of the rule), schema, object, its address, message, fix.
+
+CREATE VIEW orm_ext.lint_foreign_key AS
+SELECT c.oid,
+	c.conrelid,
+	c.confrelid,
+	r.schema,
+	r.name AS "table",
+	r.object AS table_object,
+	r.relkind,
+	r.is_typed,
+	c.conname AS name,
+	format('%s.%I', r.object, c.conname) AS object,
+	c.conkey,
+	c.confkey,
+	c.confdeltype,
+	c.confupdtype,
+	c.confmatchtype,
+	c.condeferrable,
+	c.condeferred,
+	c.convalidated
+FROM pg_catalog.pg_constraint AS c
+	JOIN orm_ext.lint_relation AS r ON r.oid = c.conrelid
+WHERE c.contype = 'f' AND c.conparentid = 0
+	-- from 18 on
+	AND (c.convalidated OR coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true');
+
+COMMENT ON VIEW orm_ext.lint_foreign_key IS
+'Foreign keys that orm_ext.lint() looks at, without those that partitions have from their parents, and those that are NOT ENFORCED.';
+
+CREATE VIEW orm_ext.lint_foreign_key_index AS
+SELECT f.oid, i.indexrelid
+FROM orm_ext.lint_foreign_key AS f
+	JOIN pg_catalog.pg_index AS i ON i.indrelid = f.conrelid
+	JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+WHERE c.relam IN (SELECT m.oid FROM pg_catalog.pg_am AS m WHERE m.amname IN ('btree', 'hash'))
+	AND i.indnkeyatts >= cardinality(f.conkey)
+	AND (i.indkey::int2[])[0:cardinality(f.conkey) - 1] @> f.conkey
+	AND (i.indkey::int2[])[0:cardinality(f.conkey) - 1] <@ f.conkey
+	AND (i.indpred IS NULL OR orm_ext.lint_not_null_columns(i.indpred::text) <@ f.conkey);
+
+COMMENT ON VIEW orm_ext.lint_foreign_key_index IS
+'Indexes that serve foreign keys: btree or hash, whose first key columns are those of the foreign key in any order, without a predicate or with one that asks for no more than that columns of the foreign key are not null.';
+
+CREATE VIEW orm_ext.lint_fk_without_index AS
+SELECT 'fk_without_index' AS rule,
+	NULL::text AS severity,
+	f.schema,
+	f.object,
+	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
+	f.oid AS objid,
+	0 AS objsubid,
+	format('no index serves foreign key "%s" of table "%s": each DELETE and UPDATE of a key in "%s" reads the whole table',
+		f.name, f."table", p.relname) AS message,
+	format(CASE f.relkind WHEN 'p' THEN 'CREATE INDEX ON %s (%s);' ELSE 'CREATE INDEX CONCURRENTLY ON %s (%s);' END,
+		f.table_object, orm_ext.lint_columns(f.conrelid, f.conkey)) AS fix
+FROM (SELECT k.*,
+		-- foreign keys of the same columns want the same index
+		row_number() OVER (PARTITION BY k.conrelid, ARRAY(SELECT unnest(k.conkey) ORDER BY 1) ORDER BY k.name) AS n
+	FROM orm_ext.lint_foreign_key AS k
+	WHERE NOT EXISTS (SELECT FROM orm_ext.lint_foreign_key_index AS i WHERE i.oid = k.oid)) AS f
+	JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid
+WHERE f.n = 1
+	-- these want an index of another kind
+	AND NOT CASE WHEN current_setting('server_version_num')::int >= 180000
+		THEN (SELECT (to_jsonb(c) ->> 'conperiod')::boolean FROM pg_catalog.pg_constraint AS c WHERE c.oid = f.oid) ELSE false END;
+
+COMMENT ON VIEW orm_ext.lint_fk_without_index IS
+'Rule: a foreign key that no index of its table serves; see orm_ext.lint_foreign_key_index. An invalid index is reported as such instead, and foreign keys with PERIOD are left out. Source: the planner, which takes an index on (b, a, x) for a = ? AND b = ?; splinter 0001, pg-index-health and active_record_doctor differ in one point each.';
+
+CREATE VIEW orm_ext.lint_fk_type_mismatch AS
+SELECT 'fk_type_mismatch' AS rule,
+	NULL::text AS severity,
+	f.schema,
+	f.object,
+	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
+	f.oid AS objid,
+	0 AS objsubid,
+	format('foreign key "%s" of table "%s" compares columns of different %s: %s', f.name, f."table",
+		CASE WHEN bool_or(coalesce(b.base, a.atttypid) <> coalesce(rb.base, ra.atttypid)) THEN 'types' ELSE 'collations' END,
+		string_agg(format('%I %s%s, %I %s%s',
+				a.attname, format_type(coalesce(b.base, a.atttypid), NULL), ' COLLATE ' || quote_ident(c.collname),
+				ra.attname, format_type(coalesce(rb.base, ra.atttypid), NULL), ' COLLATE ' || quote_ident(rc.collname)),
+			'; ' ORDER BY k.n)) AS message,
+	CASE WHEN NOT f.is_typed AND NOT bool_or(a.attinhcount > 0 OR a.attgenerated <> '' OR EXISTS (
+			SELECT FROM orm_ext.lint_fixed_column AS x WHERE x.attrelid = a.attrelid AND x.attnum = a.attnum))
+		THEN format('ALTER TABLE %s %s;', f.table_object,
+			string_agg(format('ALTER COLUMN %I TYPE %s%s', a.attname, format_type(ra.atttypid, ra.atttypmod),
+					' COLLATE ' || quote_ident(rn.nspname) || '.' || quote_ident(rc.collname)),
+				', ' ORDER BY k.n)) END AS fix
+FROM orm_ext.lint_foreign_key AS f
+	CROSS JOIN LATERAL ROWS FROM (unnest(f.conkey), unnest(f.confkey)) WITH ORDINALITY AS k (attnum, refnum, n)
+	JOIN pg_catalog.pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = k.attnum
+	JOIN pg_catalog.pg_attribute AS ra ON ra.attrelid = f.confrelid AND ra.attnum = k.refnum
+	LEFT JOIN orm_ext.lint_base_type AS b ON b.oid = a.atttypid
+	LEFT JOIN orm_ext.lint_base_type AS rb ON rb.oid = ra.atttypid
+	LEFT JOIN pg_catalog.pg_collation AS c ON c.oid = a.attcollation AND a.attcollation <> ra.attcollation
+	LEFT JOIN pg_catalog.pg_collation AS rc ON rc.oid = ra.attcollation AND a.attcollation <> ra.attcollation
+	LEFT JOIN pg_catalog.pg_namespace AS rn ON rn.oid = rc.collnamespace
+WHERE (a.atttypid <> ra.atttypid OR a.attcollation <> ra.attcollation)
+	AND (replace(coalesce(b.base, a.atttypid)::regtype::text, 'character varying', 'text')
+			<> replace(coalesce(rb.base, ra.atttypid)::regtype::text, 'character varying', 'text')
+		OR a.attcollation <> ra.attcollation)
+GROUP BY f.schema, f.object, f.oid, f.name, f."table", f.table_object, f.is_typed;
+
+COMMENT ON VIEW orm_ext.lint_fk_type_mismatch IS
+'Rule: a column of a foreign key and the one that it refers to differ in type (a domain counts as what is below it, varchar as text) or in collation, so that indexes may not be used and values may not fit. Source: pglinter B008, SchemaCrawler, active_record_doctor mismatched_foreign_key_type.';
+
+CREATE VIEW orm_ext.lint_duplicate_fk AS
+SELECT 'duplicate_fk' AS rule,
+	NULL::text AS severity,
+	d.schema,
+	d.object,
+	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
+	d.oid AS objid,
+	0 AS objsubid,
+	format('foreign key "%s" of table "%s" is the same as "%s"%s', d.name, d."table", d.keeper,
+		CASE WHEN NOT d.same_actions THEN ', but for what it does ON DELETE or ON UPDATE, or for when it is checked' END) AS message,
+	CASE WHEN d.same_actions THEN format('ALTER TABLE %s DROP CONSTRAINT %I;', d.table_object, d.name) END AS fix
+FROM (SELECT f.*,
+		first_value(f.name) OVER twins AS keeper,
+		row_number() OVER twins AS n,
+		(f.confdeltype, f.confupdtype, f.confmatchtype, f.condeferrable, f.condeferred)
+			= first_value((f.confdeltype, f.confupdtype, f.confmatchtype, f.condeferrable, f.condeferred)) OVER twins AS same_actions
+	FROM orm_ext.lint_foreign_key AS f
+	WINDOW twins AS (PARTITION BY f.conrelid, f.confrelid,
+		ARRAY(SELECT k FROM ROWS FROM (unnest(f.conkey), unnest(f.confkey)) AS k (attnum, refnum) ORDER BY k)::text
+		ORDER BY f.convalidated DESC, f.name)) AS d
+WHERE d.n > 1;
+
+COMMENT ON VIEW orm_ext.lint_duplicate_fk IS
+'Rule: a foreign key that another one of the table repeats, with the same columns referring to the same columns, in any order. The validated one stays, else the first by name. Source: pglinter, pg-index-health.';
+
+CREATE VIEW orm_ext.lint_constraint_not_valid AS
+SELECT 'constraint_not_valid' AS rule,
+	NULL::text AS severity,
+	r.schema,
+	format('%s.%I', r.object, c.conname) AS object,
+	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
+	c.oid AS objid,
+	0 AS objsubid,
+	format('%s "%s" of table "%s" has not been validated: rows may violate it',
+		CASE c.contype WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check constraint' ELSE 'not-null constraint' END,
+		c.conname, r.name) AS message,
+	format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', r.object, c.conname) AS fix
+FROM pg_catalog.pg_constraint AS c
+	JOIN orm_ext.lint_relation AS r ON r.oid = c.conrelid
+WHERE NOT c.convalidated AND r.relkind IN ('r', 'p')
+	AND c.conparentid = 0 AND c.coninhcount = 0
+	-- from 18 on a constraint may be NOT ENFORCED, which is no mistake
+	AND coalesce(to_jsonb(c) ->> 'conenforced', 'true') = 'true';
+
+COMMENT ON VIEW orm_ext.lint_constraint_not_valid IS
+'Rule: a constraint that was added NOT VALID and never validated. Source: active_record_doctor, squawk, pg-index-health.';
+
+CREATE VIEW orm_ext.lint_superfluous_index_pair AS
+WITH index AS MATERIALIZED (
+	SELECT i.*,
+		coalesce(pg_get_expr(i.indexprs, i.indrelid), '') AS expressions,
+		coalesce(pg_get_expr(i.indpred, i.indrelid), '') AS predicate,
+		-- of these two kinds, options change nothing that queries could tell
+		CASE WHEN i.amname NOT IN ('btree', 'hash') THEN coalesce(i.reloptions::text, '') || ARRAY(
+			SELECT a.attoptions::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indexrelid ORDER BY a.attnum)::text
+			ELSE '' END AS options,
+		coalesce(u.is_constraint, false) AS is_constraint,
+		i.is_clone OR i.indisprimary OR i.indisexclusion OR i.indisreplident OR coalesce(u.is_referenced, false) AS stays
+	FROM orm_ext.lint_index AS i
+		-- a few, where comparing all would take its time
+		JOIN (SELECT x.indrelid, x.indkey[0] AS first_key
+			FROM pg_catalog.pg_index AS x GROUP BY x.indrelid, x.indkey[0] HAVING count(*) > 1) AS s
+			ON s.indrelid = i.indrelid AND s.first_key = i.indkey[0]
+		LEFT JOIN orm_ext.lint_index_use AS u ON u.indexrelid = i.indexrelid
+	WHERE i.indisvalid
+), duplicate AS MATERIALIZED (
+	SELECT DISTINCT ON (x.indexrelid) x.indexrelid, x.is_constraint, k.name AS keeper
+	FROM index AS x
+		JOIN index AS k ON k.indrelid = x.indrelid AND k.indkey[0] = x.indkey[0] AND k.indexrelid <> x.indexrelid
+	WHERE NOT x.stays
+		AND (k.amname, k.indkey, k.indnkeyatts, k.indclass, k.indcollation, k.indoption, k.expressions, k.predicate, k.options)
+			= (x.amname, x.indkey, x.indnkeyatts, x.indclass, x.indcollation, x.indoption, x.expressions, x.predicate, x.options)
+		AND (NOT x.indisunique
+			OR k.indisunique AND k.indimmediate >= x.indimmediate AND k.indnullsnotdistinct >= x.indnullsnotdistinct)
+		-- what is to stay comes first
+		AND (NOT k.stays, NOT k.is_constraint, NOT k.indisunique, NOT k.indimmediate, NOT k.indnullsnotdistinct, k.name)
+			< (NOT x.stays, NOT x.is_constraint, NOT x.indisunique, NOT x.indimmediate, NOT x.indnullsnotdistinct, x.name)
+	ORDER BY x.indexrelid, NOT k.stays, NOT k.is_constraint, NOT k.indisunique, NOT k.indimmediate, NOT k.indnullsnotdistinct, k.name
+), btree AS MATERIALIZED (
+	SELECT i.*
+	FROM index AS i
+	WHERE i.amname = 'btree' AND i.indkey[0] <> 0
+		AND NOT EXISTS (SELECT FROM duplicate AS d WHERE d.indexrelid = i.indexrelid)
+)
+SELECT d.indexrelid, 'duplicate_index' AS rule, d.is_constraint, d.keeper
+FROM duplicate AS d
+UNION ALL
+(SELECT DISTINCT ON (x.indexrelid) x.indexrelid, 'redundant_index', false, k.name
+FROM btree AS x
+	JOIN btree AS k ON k.indrelid = x.indrelid AND k.indkey[0] = x.indkey[0] AND k.indexrelid <> x.indexrelid
+WHERE NOT x.indisunique AND NOT x.indisexclusion AND NOT x.is_clone AND 0 <> ALL (x.indkey)
+	AND k.predicate = x.predicate
+	AND k.indnkeyatts >= x.indnkeyatts
+	AND k.indkey[0:x.indnkeyatts - 1] = x.indkey[0:x.indnkeyatts - 1]
+	AND k.indclass[0:x.indnkeyatts - 1] = x.indclass[0:x.indnkeyatts - 1]
+	AND k.indcollation[0:x.indnkeyatts - 1] = x.indcollation[0:x.indnkeyatts - 1]
+	AND k.indoption[0:x.indnkeyatts - 1] = x.indoption[0:x.indnkeyatts - 1]
+	AND k.indkey @> x.indkey
+	AND (k.indnkeyatts > x.indnkeyatts OR k.indisunique OR k.indnatts > x.indnatts OR (k.indnatts = x.indnatts AND k.name < x.name))
+ORDER BY x.indexrelid, k.indnkeyatts DESC, k.indnatts DESC, k.name);
+
+COMMENT ON VIEW orm_ext.lint_superfluous_index_pair IS
+'Indexes that another one of the table repeats, or begins with, and the name of that one. What a primary key, a foreign key, an exclusion constraint, a replica identity or a partitioned index needs stays; then constraints; then unique indexes; then the first by name.';
+
+CREATE VIEW orm_ext.lint_superfluous_index AS
+SELECT p.rule,
+	NULL::text AS severity,
+	i.schema,
+	i.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	i.indexrelid AS objid,
+	0 AS objsubid,
+	format(CASE p.rule WHEN 'duplicate_index' THEN 'index "%s" of table "%s" is the same as "%s"'
+		ELSE 'index "%s" of table "%s" is the beginning of "%s"' END, i.name, i."table", p.keeper) AS message,
+	CASE WHEN p.is_constraint THEN format('ALTER TABLE %s DROP CONSTRAINT %I;', i.table_object, i.name)
+		ELSE orm_ext.lint_drop_index(i.schema, i.name, i.relkind) END AS fix
+FROM orm_ext.lint_superfluous_index_pair AS p
+	JOIN orm_ext.lint_index AS i ON i.indexrelid = p.indexrelid;
+
+COMMENT ON VIEW orm_ext.lint_superfluous_index IS
+'Rules: duplicate_index, an index that another one repeats: the same access method, key and included columns, operator classes, collations, options, expressions and predicate (splinter 0009, pg-index-health, compared by the columns of pg_index instead of texts). redundant_index, a btree index that is not unique, whose key columns another btree index begins with, in the same order, with the same operator classes, collations, options and predicate, and which that one includes the rest of (active_record_doctor extraneous_indexes).';
+
+CREATE VIEW orm_ext.lint_invalid_index AS
+SELECT 'invalid_index' AS rule,
+	NULL::text AS severity,
+	i.schema,
+	i.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	i.indexrelid AS objid,
+	0 AS objsubid,
+	CASE WHEN i.relkind = 'I'
+		THEN format('index "%s" of table "%s" is not valid, since partitions have no index attached to it', i.name, i."table")
+		ELSE format('index "%s" of table "%s" is not valid: it was left over when it was built CONCURRENTLY, is kept up to date, and is not used', i.name, i."table")
+	END AS message,
+	CASE WHEN i.relkind = 'I' THEN NULL
+		WHEN i.name ~ '_cc(new|old)\d*$' AND NOT coalesce(u.is_constraint, false)
+			THEN orm_ext.lint_drop_index(i.schema, i.name, i.relkind)
+		WHEN i.indisexclusion THEN format('REINDEX INDEX %I.%I;', i.schema, i.name)
+		ELSE format('REINDEX INDEX CONCURRENTLY %I.%I;', i.schema, i.name) END AS fix
+FROM orm_ext.lint_index AS i
+	LEFT JOIN orm_ext.lint_index_use AS u ON u.indexrelid = i.indexrelid
+WHERE NOT i.indisvalid
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS p WHERE p.index_relid = i.indexrelid)
+	AND NOT (i.relkind = 'I' AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS h
+			JOIN pg_catalog.pg_index AS x ON x.indexrelid = h.inhrelid
+		WHERE h.inhparent = i.indexrelid AND NOT x.indisvalid));
+
+COMMENT ON VIEW orm_ext.lint_invalid_index IS
+'Rule: an index that is not valid, and not being built as far as the role may see that. Of a partitioned index only the invalid part is reported. Source: pg-index-health, the manual of CREATE INDEX and REINDEX.';
+
+CREATE VIEW orm_ext.lint_unused_index AS
+SELECT 'unused_index' AS rule,
+	NULL::text AS severity,
+	i.schema,
+	i.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	i.indexrelid AS objid,
+	0 AS objsubid,
+	format('index "%s" of table "%s" has not been used since %s on this server; what replicas use is not counted here', i.name, i."table",
+		coalesce(to_char(d.stats_reset, 'YYYY-MM-DD HH24:MI'), 'the statistics began')) AS message,
+	orm_ext.lint_drop_index(i.schema, i.name, i.relkind) AS fix
+FROM orm_ext.lint_index AS i
+	JOIN (SELECT coalesce(pg_catalog.pg_partition_root(s.indexrelid), s.indexrelid) AS indexrelid, sum(s.idx_scan) AS scans
+		FROM pg_catalog.pg_stat_all_indexes AS s GROUP BY 1) AS s ON s.indexrelid = i.indexrelid
+	JOIN pg_catalog.pg_stat_database AS d ON d.datname = current_database()
+WHERE s.scans = 0 AND i.indisvalid AND NOT i.indisunique AND NOT i.indisexclusion AND NOT i.is_clone
+	AND NOT EXISTS (SELECT FROM orm_ext.lint_foreign_key_index AS f WHERE f.indexrelid = i.indexrelid)
+	AND NOT EXISTS (SELECT FROM orm_ext.lint_superfluous_index_pair AS p WHERE p.indexrelid = i.indexrelid);
+
+COMMENT ON VIEW orm_ext.lint_unused_index IS
+'Rule, off: an index, neither unique nor serving a foreign key, that no query has used since the statistics of the database were reset; a partitioned index is used if one of its parts is. Source: splinter 0005, pglinter B004.';
+
+CREATE VIEW orm_ext.lint_no_primary_key AS
+WITH bare AS MATERIALIZED (
+	SELECT r.*, c.relreplident
+	FROM orm_ext.lint_relation AS r
+		JOIN pg_catalog.pg_class AS c ON c.oid = r.oid
+	WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i WHERE i.indrelid = r.oid AND i.indisprimary)
+), key AS MATERIALIZED (
+	SELECT i.indrelid, i.indexrelid, i.name, coalesce(u.is_constraint, false) AS is_constraint,
+		i.indkey[0:i.indnkeyatts - 1] AS columns, i.indclass, i.indoption
+	FROM bare AS b
+		JOIN orm_ext.lint_index AS i ON i.indrelid = b.oid
+		LEFT JOIN orm_ext.lint_index_use AS u ON u.indexrelid = i.indexrelid
+	WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.amname = 'btree' AND i.indpred IS NULL AND NOT i.indisreplident
+		AND CASE WHEN u.is_constraint THEN NOT u.is_referenced AND i.indnatts = i.indnkeyatts ELSE i.relkind = 'i' END
+)
+SELECT 'no_primary_key' AS rule,
+	NULL::text AS severity,
+	b.schema,
+	b.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	b.oid AS objid,
+	0 AS objsubid,
+	format('table "%s" has no primary key%s', b.name,
+		CASE b.relreplident WHEN 'f' THEN '; its replica identity is FULL' WHEN 'i' THEN '; its replica identity is an index' END) AS message,
+	CASE WHEN NOT k.is_constraint
+			THEN format('ALTER TABLE %s ADD PRIMARY KEY USING INDEX %I;', b.object, k.name)
+		WHEN k.is_constraint
+			THEN format('ALTER TABLE %s DROP CONSTRAINT %I, ADD PRIMARY KEY (%s);', b.object, k.name, orm_ext.lint_columns(b.oid, k.columns))
+		WHEN b.relkind = 'r' AND NOT b.is_typed AND NOT EXISTS (
+			SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = b.oid AND a.attname = 'id')
+			THEN format('ALTER TABLE %s ADD COLUMN id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY;', b.object)
+	END AS fix
+FROM bare AS b
+	LEFT JOIN (
+		-- a unique key of what can be no null, which can become the primary one
+		SELECT DISTINCT ON (k.indrelid) k.*
+		FROM key AS k
+		WHERE NOT EXISTS (SELECT FROM unnest(k.columns, k.indclass, k.indoption) AS c (attnum, opclass, option)
+				LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.indrelid AND a.attnum = c.attnum
+				LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = c.opclass
+			WHERE c.attnum IS NOT NULL AND (a.attnotnull IS NOT TRUE OR o.opcdefault IS NOT TRUE OR c.option <> 0))
+		ORDER BY k.indrelid, k.is_constraint, k.name) AS k ON k.indrelid = b.oid;
+
+COMMENT ON VIEW orm_ext.lint_no_primary_key IS
+'Rule: a table without a primary key; partitions are left to their parents. Source: splinter 0004, SchemaCrawler, pglinter B001, active_record_doctor table_without_primary_key.';
+
+CREATE VIEW orm_ext.lint_missing_column AS
+SELECT 'missing_column' AS rule,
+	NULL::text AS severity,
+	r.schema,
+	format('%s.%I', r.object, q."column") AS object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	r.oid AS objid,
+	coalesce(a.attnum, 0)::int AS objsubid,
+	CASE WHEN a.attnum IS NULL THEN format('table "%s" has no column "%s"', r.name, q."column")
+		WHEN a.atttypid <> to_regtype(q.type) THEN format('column "%s" of table "%s" is of type %s, not %s',
+			a.attname, r.name, format_type(a.atttypid, NULL), to_regtype(q.type))
+		ELSE format('column "%s" of table "%s" is not declared NOT NULL', a.attname, r.name) END AS message,
+	CASE WHEN r.is_typed THEN NULL
+		WHEN a.attnum IS NULL THEN format('ALTER TABLE %s ADD COLUMN %I %s%s%s;', r.object, q."column", q.type,
+			' DEFAULT ' || q."default", CASE WHEN q.not_null AND q."default" IS NOT NULL THEN ' NOT NULL' END)
+		WHEN a.atttypid = to_regtype(q.type) THEN format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', r.object, a.attname)
+	END AS fix
+FROM orm_ext.lint_relation AS r
+	CROSS JOIN orm_ext.lint_required_column AS q
+	LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = q."column" AND NOT a.attisdropped
+WHERE r.relkind IN ('r', 'p') AND NOT r.relispartition
+	AND (q.schema IS NULL OR q.schema = r.schema)
+	AND (a.attnum IS NULL OR a.atttypid <> to_regtype(q.type) OR q.not_null AND NOT a.attnotnull);
+
+COMMENT ON VIEW orm_ext.lint_missing_column IS
+'Rule: a table lacks a column that orm_ext.lint_required_column asks for, or has it with another type, or nullable where it should not be. Source: active_record_doctor missing_timestamps, schemalint mandatory-columns.';
+
+CREATE VIEW orm_ext.lint_column_type AS
+SELECT t.rule,
+	CASE WHEN t.rule = 'timestamp_without_tz' AND c.name !~ '(_a|A)t$' THEN 'info' END AS severity,
+	c.schema,
+	c.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	c.attrelid AS objid,
+	c.attnum::int AS objsubid,
+	format('column "%s" of table "%s" is of type %s: %s', c.name, c."table", format_type(c.atttypid, c.atttypmod), t.reason) AS message,
+	CASE WHEN c.atttypid = t.type AND NOT c.is_typed AND c.attgenerated = '' AND t.replacement IS NOT NULL AND NOT EXISTS (
+			SELECT FROM orm_ext.lint_fixed_column AS x WHERE x.attrelid = c.attrelid AND x.attnum = c.attnum)
+		THEN format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE ' || t.replacement || ';', c.table_object, c.name) END AS fix
+FROM (VALUES
+		('timestamp_without_tz', 'timestamp'::regtype::oid, 'which moment it means depends on who reads it (the fix takes it for UTC)',
+			'timestamp with time zone USING %2$I AT TIME ZONE ''UTC'''),
+		('time_with_tz', 'timetz'::regtype, 'an offset without a date says nothing of a time zone', NULL),
+		('char_type', 'bpchar'::regtype, 'values are padded with blanks, which comparisons ignore', 'text'),
+		('varchar_limit', 'varchar'::regtype, 'a change of the limit is a migration; text with a CHECK is as fast', 'text'),
+		('json_type', 'json'::regtype, 'it has no equality, hence no DISTINCT, GROUP BY and index', 'jsonb'),
+		('money_type', 'money'::regtype, 'currency and precision depend on the setting lc_monetary', 'numeric')
+	) AS t (rule, type, reason, replacement)
+	JOIN (
+		SELECT y.oid AS type, y.oid FROM pg_catalog.pg_type AS y WHERE y.typtype = 'b'
+		UNION ALL SELECT y.oid, y.typarray FROM pg_catalog.pg_type AS y WHERE y.typtype = 'b'
+		UNION ALL SELECT b.base, b.oid FROM orm_ext.lint_base_type AS b
+		UNION ALL SELECT b.base, y.typarray FROM orm_ext.lint_base_type AS b JOIN pg_catalog.pg_type AS y ON y.oid = b.oid
+		UNION ALL SELECT y.oid, b.oid FROM orm_ext.lint_base_type AS b JOIN pg_catalog.pg_type AS y ON y.typarray = b.base
+	) AS v ON v.type = t.type
+	JOIN orm_ext.lint_column AS c ON c.atttypid = v.oid
+WHERE c.relkind IN ('r', 'p')
+	AND (t.rule <> 'varchar_limit' OR c.atttypmod >= 0 AND c.atttypid IN ('varchar'::regtype, 'varchar[]'::regtype))
+	-- "char" and bpchar without a length are other things
+	AND (t.rule <> 'char_type' OR c.atttypmod >= 0 OR c.atttypid NOT IN ('bpchar'::regtype, 'bpchar[]'::regtype));
+
+COMMENT ON VIEW orm_ext.lint_column_type IS
+'Rules on the type of a column, arrays and domains included: timestamp_without_tz (squawk, schemalint prefer-timestamptz; of columns named _at more severe than of others), and, from the page Don''t Do This of the PostgreSQL wiki and squawk, time_with_tz, char_type, varchar_limit (off), json_type, money_type.';
+
+CREATE FUNCTION orm_ext.lint_sequence_value(sequence oid) RETURNS bigint
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	value bigint;
+BEGIN
+	-- undone, so that the lock goes: one for each of many thousand sequences is more than the server keeps
+	EXECUTE format('SELECT CASE WHEN is_called THEN last_value END FROM %s', sequence::regclass) INTO value;
+	RAISE EXCEPTION SQLSTATE 'UNDO0';
+EXCEPTION
+	WHEN SQLSTATE 'UNDO0' THEN
+		RETURN value;
+	WHEN insufficient_privilege OR undefined_table OR syntax_error OR lock_not_available OR read_only_sql_transaction
+		OR object_not_in_prerequisite_state OR feature_not_supported THEN
+		RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.lint_sequence_value(oid) IS
+'The last value of a sequence; null if it has not been used, is gone, or the role may not read it. Argument: its OID. No errors.';
+
+CREATE VIEW orm_ext.lint_sequence AS
+SELECT s.seqrelid,
+	r.schema,
+	r.name,
+	r.object,
+	s.seqincrement > 0 AS is_ascending,
+	d.deptype = 'i' AS is_identity,
+	t.oid AS attrelid,
+	t.name AS "table",
+	t.object AS table_object,
+	t.relkind AS table_relkind,
+	t.is_typed,
+	t.relispartition OR a.attinhcount > 0 AS is_inherited,
+	a.attnum,
+	a.attname AS "column",
+	a.atttypid,
+	a.attnotnull,
+	-- the last value that both can take; of descending ones it and the one come to are negated
+	e.last,
+	-- those that nothing could use up are not looked at
+	CASE WHEN e.last BETWEEN 1 AND 9007199254740992 AND NOT s.seqcycle
+		THEN orm_ext.lint_sequence_value(s.seqrelid) * sign(s.seqincrement)::bigint END AS used
+FROM pg_catalog.pg_sequence AS s
+	JOIN orm_ext.lint_relation AS r ON r.oid = s.seqrelid
+	LEFT JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = s.seqrelid
+		AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+	-- one look-up each; a join by hash would read all columns there are
+	LEFT JOIN LATERAL (SELECT x.attnum, x.attname, x.atttypid, x.attnotnull, x.attinhcount
+		FROM pg_catalog.pg_attribute AS x WHERE x.attrelid = d.refobjid AND x.attnum = d.refobjsubid OFFSET 0) AS a ON true
+	LEFT JOIN orm_ext.lint_relation AS t ON t.oid = d.refobjid
+	LEFT JOIN (VALUES ('smallint'::regtype, 32767::bigint), ('integer'::regtype, 2147483647), ('bigint'::regtype, 9223372036854775807)) AS m (type, max)
+		ON m.type = a.atttypid
+	CROSS JOIN LATERAL (SELECT CASE WHEN s.seqincrement > 0 THEN least(s.seqmax, m.max)
+		ELSE -greatest(s.seqmin, -m.max, -9223372036854775807) END) AS e (last)
+OFFSET 0;
+
+COMMENT ON VIEW orm_ext.lint_sequence IS
+'Sequences that orm_ext.lint() looks at, the columns that own them, the last value that both can take, and the one come to, which is null where it does not matter or cannot be read.';
+
+CREATE VIEW orm_ext.lint_sequences AS
+SELECT f.rule,
+	NULL::text AS severity,
+	s.schema,
+	CASE WHEN f.rule IN ('int_pk', 'serial_column') THEN format('%s.%I', s.table_object, s."column") ELSE s.object END AS object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	CASE WHEN f.rule IN ('int_pk', 'serial_column') THEN s.attrelid ELSE s.seqrelid END AS objid,
+	CASE WHEN f.rule IN ('int_pk', 'serial_column') THEN s.attnum ELSE 0 END AS objsubid,
+	CASE f.rule
+		WHEN 'sequence_overflow' THEN format('sequence "%s"%s has used %s %% of its values', s.name,
+			' of column "' || s."column" || '" of table "' || s."table" || '"', round(100.0 * s.used / s.last))
+		WHEN 'int_pk' THEN format('primary key "%s" of table "%s" grows by itself and is of type %s',
+			s."column", s."table", format_type(s.atttypid, NULL))
+		WHEN 'serial_column' THEN format('column "%s" of table "%s" is serial: rights on its sequence are granted apart, and a copy of the table shares it',
+			s."column", s."table")
+		ELSE format('name "%s" of the sequence of column "%s" of table "%s" is not what PostgreSQL would give, "%s"',
+			s.name, s."column", s."table", u.name)
+	END AS message,
+	CASE
+		WHEN f.rule = 'naming.sq'
+			THEN 'ALTER SEQUENCE ' || s.object || ' RENAME TO ' || quote_ident(orm_ext.lint_free_name(s.attrelid, 'sq', u.name, 1)) || ';'
+		WHEN f.rule = 'serial_column' THEN CASE WHEN s.attnotnull AND s.table_relkind = 'r' AND NOT s.is_typed
+			THEN format('ALTER TABLE %1$s ALTER COLUMN %2$I DROP DEFAULT; ALTER SEQUENCE %3$s OWNED BY NONE; '
+				'ALTER TABLE %1$s ALTER COLUMN %2$I ADD GENERATED BY DEFAULT AS IDENTITY; '
+				'SELECT setval(pg_get_serial_sequence(%1$L, %2$L), last_value, is_called) FROM %3$s; DROP SEQUENCE %3$s;',
+				s.table_object, s."column", s.object) END
+		WHEN NOT coalesce(s.is_typed, false) AND NOT EXISTS (SELECT FROM orm_ext.lint_fixed_column AS x
+				WHERE x.attrelid = s.attrelid AND x.attnum = s.attnum)
+			THEN concat_ws(' ',
+				CASE WHEN s.atttypid IN ('smallint'::regtype, 'integer'::regtype)
+					THEN format('ALTER TABLE %s ALTER COLUMN %I TYPE bigint;', s.table_object, s."column") END,
+				CASE WHEN f.rule = 'sequence_overflow' OR NOT s.is_identity
+					THEN format('ALTER SEQUENCE %s AS bigint NO %s;', s.object, CASE WHEN s.is_ascending THEN 'MAXVALUE' ELSE 'MINVALUE' END) END)
+	END AS fix
+FROM orm_ext.lint_sequence AS s
+	LEFT JOIN pg_catalog.pg_index AS i ON i.indrelid = s.attrelid AND i.indisprimary AND i.indnkeyatts = 1 AND i.indkey[0] = s.attnum
+	LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = s.attrelid AND d.adnum = s.attnum
+	CROSS JOIN LATERAL (SELECT s."table" || '_' || s."column" || '_seq') AS u (name)
+	CROSS JOIN LATERAL (VALUES
+		('sequence_overflow', s.used > 0.7 * s.last),
+		('int_pk', i.indexrelid IS NOT NULL AND s.atttypid IN ('smallint'::regtype, 'integer'::regtype)
+			AND NOT s.is_inherited AND (s.used > 0.7 * s.last) IS NOT TRUE),
+		('serial_column', NOT s.is_identity AND s.table_relkind <> 'f' AND NOT s.is_inherited
+			AND pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\('),
+		-- longer names PostgreSQL shortens in ways that depend on what there was
+		('naming.sq', NOT s.is_inherited AND octet_length(u.name) < 64
+			AND left(s.name, length(u.name)) || regexp_replace(substr(s.name, length(u.name) + 1), '^\d+$', '') <> u.name)
+	) AS f (rule, is_found)
+WHERE f.is_found;
+
+COMMENT ON VIEW orm_ext.lint_sequences IS
+'Rules on sequences and the columns that own them. sequence_overflow: one that does not cycle has come to over 70 % of the last value that it, or its column, can take; those of bigint are left out (pg-index-health, database_consistency). int_pk: a primary key that a sequence fills is smallint or integer, and not reported by sequence_overflow already (squawk prefer-bigint-over-int, active_record_doctor short_primary_key_type). serial_column, off: a column takes its default from a sequence that it owns instead of being an identity column (squawk prefer-identity, the page Don''t Do This of the PostgreSQL wiki). naming.sq: a sequence is not called table_column_seq, as it is after the table or the column was renamed.';
+
+CREATE VIEW orm_ext.lint_soft_delete_full_unique AS
+SELECT 'soft_delete_full_unique' AS rule,
+	NULL::text AS severity,
+	i.schema,
+	i.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	i.indexrelid AS objid,
+	0 AS objsubid,
+	CASE WHEN p.is_inverted
+			THEN format('unique key "%s" of table "%s", under soft delete, holds among deleted rows only', i.name, i."table")
+		WHEN NOT p.in_key
+			THEN format('unique key "%s" of table "%s", under soft delete, holds among deleted rows too: their keys are not free again', i.name, i."table")
+		WHEN m.atttypid = 'boolean'::regtype
+			THEN format('unique key "%s" of table "%s", under soft delete, admits one deleted row of each key: the next one cannot be deleted', i.name, i."table")
+		ELSE format('unique key "%s" of table "%s", under soft delete, does not hold among live rows, whose "%s" is null: nulls are distinct', i.name, i."table", m.name)
+	END AS message,
+	CASE WHEN NOT (p.is_inverted AND p.predicate <> ALL (m.dead)) AND w.definition IS NOT NULL
+		THEN format(CASE WHEN u.is_constraint THEN 'ALTER TABLE %1$s DROP CONSTRAINT %3$I; ' ELSE 'DROP INDEX %2$I.%3$I; ' END,
+				i.table_object, i.schema, i.name)
+			|| w.definition || CASE WHEN p.predicate IS NULL OR p.is_inverted THEN ' WHERE ' ELSE ' AND ' END || m.live[1] || ';'
+	END AS fix
+FROM orm_ext.lint_marker AS m
+	JOIN orm_ext.lint_index AS i ON i.indrelid = m.oid
+	LEFT JOIN orm_ext.lint_index_use AS u ON u.indexrelid = i.indexrelid
+	CROSS JOIN LATERAL (SELECT pg_get_expr(i.indpred, i.indrelid),
+		coalesce(orm_ext.lint_has_conjunct(pg_get_expr(i.indpred, i.indrelid), m.live), false),
+		coalesce(orm_ext.lint_has_conjunct(pg_get_expr(i.indpred, i.indrelid), m.dead), false),
+		m.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])) AS p (predicate, is_live, is_inverted, in_key)
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN NOT p.in_key
+			-- as it is, for partitions too, up to a predicate that is to go
+			THEN regexp_replace(
+				CASE WHEN p.is_inverted THEN left(pg_get_indexdef(i.indexrelid), -length(' WHERE ' || p.predicate))
+					ELSE pg_get_indexdef(i.indexrelid) END,
+				'^(CREATE UNIQUE INDEX ("([^"]|"")*"|[^ ]*) ON) ONLY ', '\1 ')
+		WHEN i.indexprs IS NULL AND i.indnkeyatts > 1
+			AND NOT EXISTS (SELECT FROM unnest(i.indkey, i.indclass, i.indcollation) AS k (attnum, opclass, collation_oid)
+				JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+				JOIN pg_catalog.pg_opclass AS o ON o.oid = k.opclass
+				WHERE NOT o.opcdefault OR a.attcollation <> k.collation_oid)
+			THEN format('CREATE UNIQUE INDEX %I ON %s USING %I (%s)', i.name, i.table_object, i.amname,
+					orm_ext.lint_columns(i.indrelid, array_remove(i.indkey[0:i.indnkeyatts - 1], m.attnum)))
+				|| coalesce(' INCLUDE (' || orm_ext.lint_columns(i.indrelid, i.indkey[i.indnkeyatts:]) || ')', '')
+				|| CASE WHEN i.indnullsnotdistinct THEN ' NULLS NOT DISTINCT' ELSE '' END
+				|| coalesce(' WHERE ' || CASE WHEN NOT p.is_inverted THEN p.predicate END, '')
+		END) AS w (definition)
+WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND NOT i.indisprimary AND NOT i.indisexclusion AND NOT i.indisreplident
+	AND NOT i.is_clone AND NOT coalesce(u.is_referenced, false)
+	AND (p.is_inverted OR NOT p.is_live AND NOT p.in_key
+		OR p.in_key AND CASE m.atttypid
+			WHEN 'boolean'::regtype THEN NOT p.is_live
+			WHEN 'bigint'::regtype THEN false
+			ELSE NOT i.indnullsnotdistinct END);
+
+COMMENT ON VIEW orm_ext.lint_soft_delete_full_unique IS
+'Rule: a unique key of a table under soft delete that does not hold among live rows, or holds among deleted ones too: without the condition for live rows, or with the inverted one, or with the marker as a column, unless the marker is a number (0 for live rows) or NULLS NOT DISTINCT. What orm_ext.enable_soft_delete() leaves alone is left alone: primary keys, keys that a foreign key refers to, deferrable ones, replica identities. A key that is to hold among all rows, as with unique_keys => ''all'', wants an exemption. Source: issues of paranoia (#63, #146, #208) and TypeORM (#7549), active_record_doctor unindexed_deleted_at.';
+
+CREATE VIEW orm_ext.lint_soft_delete_fk_cascade AS
+SELECT 'soft_delete_fk_cascade' AS rule,
+	NULL::text AS severity,
+	f.schema,
+	f.object,
+	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
+	f.oid AS objid,
+	0 AS objsubid,
+	CASE WHEN m.oid IS NOT NULL
+		THEN format('foreign key "%s" of table "%s" does not act when a row of "%s" is deleted softly: ON DELETE %s waits for the final DELETE',
+			f.name, f."table", m."table", CASE f.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' ELSE 'SET DEFAULT' END)
+		ELSE format('foreign key "%s" removes rows of table "%s" for good, past its soft delete: "%s", which they refer to, is not under soft delete',
+			f.name, f."table", p.relname) END AS message,
+	CASE WHEN m.oid IS NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s;', f.table_object, f.name,
+		replace(pg_get_constraintdef(f.oid), ' ON DELETE CASCADE', '')) END AS fix
+FROM orm_ext.lint_foreign_key AS f
+	JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid
+	LEFT JOIN orm_ext.lint_marker AS m ON m.oid = f.confrelid
+	LEFT JOIN orm_ext.lint_marker AS s ON s.oid = f.conrelid
+WHERE m.oid IS NOT NULL AND f.confdeltype IN ('c', 'n', 'd')
+	OR m.oid IS NULL AND s.oid IS NOT NULL AND f.confdeltype = 'c';
+
+COMMENT ON VIEW orm_ext.lint_soft_delete_fk_cascade IS
+'Rule: a foreign key with ON DELETE CASCADE, SET NULL or SET DEFAULT refers to a table under soft delete, where it does not act before rows are deleted for good; or one with ON DELETE CASCADE refers from a table under soft delete to one that is not, and removes its rows for good. The fix makes that NO ACTION. Source: the server runs the actions of foreign keys on real deletions only, and past policies.';
+
+CREATE VIEW orm_ext.lint_soft_delete_index AS
+SELECT 'soft_delete_index' AS rule,
+	NULL::text AS severity,
+	m.schema,
+	m.table_object AS object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	m.oid AS objid,
+	0 AS objsubid,
+	format('table "%s", under soft delete and of about %s rows, has no index on live rows only', m."table", m.reltuples::bigint) AS message,
+	format(CASE m.relkind WHEN 'p' THEN 'CREATE INDEX ON %s (%s) WHERE %s;' ELSE 'CREATE INDEX CONCURRENTLY ON %s (%s) WHERE %s;' END,
+		m.table_object, orm_ext.lint_columns(m.oid, k.indkey::int2[]), m.live[1]) AS fix
+FROM orm_ext.lint_marker AS m
+	JOIN pg_catalog.pg_index AS k ON k.indrelid = m.oid AND k.indisprimary
+WHERE m.reltuples >= 10000 AND NOT m.is_partition
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i
+		WHERE i.indrelid = m.oid AND i.indpred IS NOT NULL
+			AND orm_ext.lint_has_conjunct(pg_get_expr(i.indpred, i.indrelid), m.live));
+
+COMMENT ON VIEW orm_ext.lint_soft_delete_index IS
+'Rule: a table under soft delete, with a primary key and 10,000 rows or more by the statistics, has no index with the condition for live rows, so that deleted rows, once there are many, slow down each look at the live ones. Source: the figures in README.md of orm_ext.';
+
+CREATE VIEW orm_ext.lint_policy_disabled AS
+SELECT DISTINCT 'policy_disabled' AS rule,
+	NULL::text AS severity,
+	p.schema,
+	format('%s.%I', p.table_object, p.tgname) AS object,
+	'pg_catalog.pg_trigger'::pg_catalog.regclass::oid AS classid,
+	p.oid AS objid,
+	0 AS objsubid,
+	format('trigger "%s" of table "%s" is disabled, and its policy with it%s', p.tgname, p."table",
+		CASE p.policy WHEN 'soft_delete' THEN ': DELETE removes rows for good, and deleted rows show' END) AS message,
+	format('ALTER TABLE %s ENABLE TRIGGER %I;', p.table_object, p.tgname) AS fix
+FROM orm_ext.lint_policy AS p
+WHERE p.tgenabled = 'D'
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.oid = p.tgparentid AND t.tgenabled = 'D');
+
+COMMENT ON VIEW orm_ext.lint_policy_disabled IS
+'Rule: a trigger of orm_ext is disabled; that of a partition is reported if the one of its parent is not. Source: what DISABLE TRIGGER means for a policy that is a trigger.';
+
+CREATE VIEW orm_ext.lint_version_column AS
+SELECT 'version_column' AS rule,
+	CASE WHEN NOT f.is_short THEN 'info' END AS severity,
+	p.schema,
+	format('%s.%I', p.table_object, p."column") AS object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	p.tgrelid AS objid,
+	a.attnum::int AS objsubid,
+	CASE WHEN f.is_short
+		THEN format('version column "%s" of table "%s" is smallint: after 32767 updates a row can be updated no more', a.attname, p."table")
+		ELSE format('version column "%s" of table "%s" may be null, and no client finds a row by a version that is null', a.attname, p."table")
+	END AS message,
+	CASE WHEN f.is_short
+		THEN CASE WHEN NOT EXISTS (SELECT FROM orm_ext.lint_fixed_column AS x WHERE x.attrelid = a.attrelid AND x.attnum = a.attnum)
+			THEN format('ALTER TABLE %s ALTER COLUMN %I TYPE integer;', p.table_object, a.attname) END
+		ELSE format('UPDATE %1$s AS t SET %2$I = %3$s WHERE t.%2$I IS NULL%4$s; ALTER TABLE %1$s ALTER COLUMN %2$I SET NOT NULL;',
+			p.table_object, a.attname,
+			CASE a.atttypid WHEN 'uuid'::regtype THEN 'gen_random_uuid()' WHEN 'timestamptz'::regtype THEN 'now()' ELSE '1' END,
+			(SELECT format(' AND orm_ext.with_deleted(t.%I)', m.name) FROM orm_ext.lint_marker AS m WHERE m.oid = p.tgrelid))
+	END AS fix
+FROM orm_ext.lint_policy AS p
+	JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.tgrelid AND a.attname = p."column" AND NOT a.attisdropped,
+	LATERAL (SELECT a.atttypid = 'smallint'::regtype AND NOT 'overflow=wrap' = ANY (p.options)) AS f (is_short)
+WHERE p.policy = 'version' AND p.tgparentid = 0 AND a.attinhcount = 0
+	AND (f.is_short OR NOT a.attnotnull);
+
+COMMENT ON VIEW orm_ext.lint_version_column IS
+'Rule: a version column that orm_ext keeps may be null, so that rows older than the policy have no version to be found by; or it is smallint and does not wrap. Source: what SQLAlchemy, Hibernate and Rails expect of such a column.';
+
+CREATE VIEW orm_ext.lint_library_not_loaded AS
+SELECT 'library_not_loaded' AS rule,
+	NULL::text AS severity,
+	NULL::name AS schema,
+	quote_ident(d.datname) AS object,
+	'pg_catalog.pg_database'::pg_catalog.regclass::oid AS classid,
+	d.oid AS objid,
+	0 AS objsubid,
+	format('new sessions of database "%s" do not load orm_ext, and see the deleted rows of its tables under soft delete', d.datname) AS message,
+	'SELECT orm_ext.preload();' AS fix
+FROM pg_catalog.pg_database AS d
+WHERE d.datname = current_database()
+	AND CASE WHEN EXISTS (SELECT FROM orm_ext.lint_marker) THEN NOT orm_ext.new_sessions_preload() END;
+
+COMMENT ON VIEW orm_ext.lint_library_not_loaded IS
+'Rule: there are tables under soft delete, and new sessions of the database will not load the library.';
+
+CREATE VIEW orm_ext.lint_naming_convention AS
+SELECT 'naming.' || v.kind AS rule,
+	NULL::text AS severity,
+	v.schema::name AS schema,
+	v.object,
+	v.classid,
+	v.objid,
+	0 AS objsubid,
+	format('name "%s" of %s on table "%s" does not follow the naming convention, which gives "%s"', v.name,
+		CASE v.kind WHEN 'pk' THEN 'primary key' WHEN 'uq' THEN 'unique constraint' WHEN 'fk' THEN 'foreign key constraint'
+			WHEN 'ck' THEN 'check constraint' WHEN 'ex' THEN 'exclusion constraint' ELSE 'index' END,
+		v."table", v.expected) AS message,
+	CASE WHEN v.kind IN ('fk', 'ck')
+		THEN format('ALTER TABLE %I.%I RENAME CONSTRAINT %I TO ', v.schema, v."table", v.name)
+		ELSE format('ALTER INDEX %I.%I RENAME TO ', v.schema, v.name) END
+		|| quote_ident(orm_ext.lint_free_name(r.oid, v.kind, v.expected, v.n)) || ';' AS fix
+FROM (SELECT v.*,
+		row_number() OVER (PARTITION BY v.schema, v.expected, CASE WHEN v.kind IN ('fk', 'ck') THEN v."table" END ORDER BY v.name) AS n
+	FROM orm_ext.naming_violations AS v) AS v
+	JOIN orm_ext.lint_relation AS r ON r.schema = v.schema AND r.name = v."table";
+
+COMMENT ON VIEW orm_ext.lint_naming_convention IS
+'Rules naming.pk, naming.uq, naming.fk, naming.ck, naming.ix, naming.ex: names of constraints and indexes that do not follow the naming convention, from orm_ext.naming_violations. The fix takes the first free name, as PostgreSQL would, with digits. Source: the templates in orm_ext.naming_template.';
+
+CREATE FUNCTION orm_ext.lint_snake_case(name text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT trim('_' FROM regexp_replace(lower(regexp_replace(regexp_replace(name COLLATE "default",
+				'([a-z0-9])([A-Z])', '\1_\2', 'g'), '([A-Z])([A-Z][a-z])', '\1_\2', 'g')),
+			'[\x01-\x2f\x3a-\x60\x7b-\x7f]+', '_', 'g'));
+END;
+
+COMMENT ON FUNCTION orm_ext.lint_snake_case(text) IS
+'A name in lower snake case: "createdAt" and "Created at" become created_at. No errors.';
+
+CREATE VIEW orm_ext.lint_identifier AS
+SELECT 'schema' AS kind,
+	n.nspname AS schema,
+	NULL::name AS "table",
+	n.nspname AS name,
+	'pg_catalog.pg_namespace'::pg_catalog.regclass::oid AS classid,
+	n.oid AS objid,
+	0::int2 AS objsubid,
+	0::oid AS namespace
+FROM pg_catalog.pg_namespace AS n
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS x WHERE x.extnamespace = n.oid AND NOT x.extrelocatable)
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+		WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+			AND d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = n.oid)
+UNION ALL
+SELECT CASE r.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END,
+	r.schema, r.name, r.name, 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid, 0::int2, r.relnamespace
+FROM orm_ext.lint_relation AS r
+WHERE r.relkind <> 'S' AND NOT r.relispartition
+UNION ALL
+SELECT 'column', c.schema, c."table", c.name, 'pg_catalog.pg_class'::pg_catalog.regclass, c.attrelid, c.attnum, 0::oid
+FROM orm_ext.lint_column AS c;
+
+COMMENT ON VIEW orm_ext.lint_identifier IS
+'Names that orm_ext.lint() judges: of schemas, tables, views and columns of tables.';
+
+CREATE VIEW orm_ext.lint_naming_identifier AS
+SELECT p.rule,
+	NULL::text AS severity,
+	i.schema,
+	concat_ws('.', quote_ident(i.schema), quote_ident(i."table"), CASE i.kind WHEN 'column' THEN quote_ident(i.name) END) AS object,
+	i.classid,
+	i.objid,
+	i.objsubid::int AS objsubid,
+	format('name "%s" of a %s%s %s', i.name, i.kind, CASE i.kind WHEN 'column' THEN format(' of table "%s"', i."table") END, p.reason) AS message,
+	CASE WHEN p.rule = 'naming.case' THEN (
+		SELECT CASE i.kind
+			WHEN 'schema' THEN format('ALTER SCHEMA %I RENAME TO %I;', i.name, s.name)
+			WHEN 'column' THEN format('ALTER TABLE %I.%I RENAME COLUMN %I TO %I;', i.schema, i."table", i.name, s.name)
+			WHEN 'materialized view' THEN format('ALTER MATERIALIZED VIEW %I.%I RENAME TO %I;', i.schema, i.name, s.name)
+			ELSE format('ALTER TABLE %I.%I RENAME TO %I;', i.schema, i.name, s.name) END
+		FROM orm_ext.lint_snake_case(i.name) AS s (name)
+		WHERE s.name ~ '^[^0-9]'
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_get_keywords() AS w WHERE w.word = s.name AND w.catcode IN ('R', 'T'))
+			AND CASE i.kind
+			WHEN 'schema' THEN NOT EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE n.nspname = s.name) AND s.name !~ '^pg_'
+			WHEN 'column' THEN NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.objid AND a.attname = s.name)
+			ELSE NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = i.namespace AND c.relname = s.name)
+				AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.typnamespace = i.namespace AND t.typname = s.name) END
+	) END AS fix
+FROM orm_ext.lint_identifier AS i
+	LEFT JOIN pg_catalog.pg_get_keywords() AS k ON k.word = i.name AND k.catcode IN ('R', 'T')
+	CROSS JOIN LATERAL (VALUES
+		('naming.case', i.name ~ '[\x01-\x2f\x3a-\x5e\x60\x7b-\x7f]|^[0-9]' OR i.name <> lower(i.name COLLATE "default"), 'is not in lower snake case'),
+		('naming.reserved', k.word IS NOT NULL, 'is a reserved word, and has to be quoted'),
+		('naming.length', octet_length(i.name) >= current_setting('max_identifier_length')::int, 'is as long as a name can be, and may have been cut')
+	) AS p (rule, is_found, reason)
+-- most names need no second look
+WHERE (i.name ~ '[^a-z0-9_]|^[0-9]' OR length(i.name) > 20 OR k.word IS NOT NULL)
+	AND p.is_found;
+
+COMMENT ON VIEW orm_ext.lint_naming_identifier IS
+'Rules on names of schemas, tables, views and columns: naming.case, lower snake case (letters beyond ASCII must be lower too); naming.reserved, a word that pg_get_keywords() calls reserved; naming.length, a name of the greatest length, which may be the rest of a longer one. Source: schemalint name-casing, sqlfluff RF04 and RF05, squawk identifier-too-long.';
+
+CREATE VIEW orm_ext.lint_naming_suffix_type AS
+SELECT 'naming.suffix_type' AS rule,
+	NULL::text AS severity,
+	c.schema,
+	c.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	c.attrelid AS objid,
+	c.attnum::int AS objsubid,
+	CASE WHEN s.suffix IS NULL
+		THEN format('column "%s" of table "%s" is a %s, and its name does not end in %s', c.name, c."table",
+			format_type(c.atttypid, NULL), s.wanted)
+		WHEN s.wanted IS NULL
+		THEN format('column "%s" of table "%s" is named as a %s, and is of type %s', c.name, c."table",
+			CASE s.suffix WHEN '_at' THEN 'timestamp' ELSE 'date' END, format_type(c.atttypid, NULL))
+		ELSE format('column "%s" of table "%s" is a %s, so that its name should end in %s', c.name, c."table", format_type(c.atttypid, NULL), s.wanted)
+	END AS message,
+	CASE WHEN s.stem <> '' AND s.wanted IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.attrelid AND a.attname = s.stem || s.wanted)
+		THEN format('ALTER TABLE %s RENAME COLUMN %I TO %I;', c.table_object, c.name, s.stem || s.wanted) END AS fix
+FROM orm_ext.lint_column AS c
+	LEFT JOIN orm_ext.lint_base_type AS b ON b.oid = c.atttypid
+	CROSS JOIN LATERAL (SELECT
+		CASE WHEN c.name ~ '(_a|[a-z]A)t$' THEN '_at' WHEN c.name ~ '(_d|[a-z]D)ate$' OR c.name = 'date' THEN '_date' END,
+		CASE WHEN coalesce(b.base, c.atttypid) IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN '_at'
+			WHEN coalesce(b.base, c.atttypid) = 'date'::regtype THEN '_date' END,
+		substring(c.name FROM '^(.*)_(at|date)$')) AS s (suffix, wanted, stem)
+WHERE s.suffix IS DISTINCT FROM s.wanted
+	-- what orm_ext keeps may be a number of microseconds
+	AND (s.wanted IS NOT NULL OR c.atttypid <> 'bigint'::regtype
+		OR NOT EXISTS (SELECT FROM orm_ext.lint_policy AS p WHERE p.tgrelid = c.attrelid AND p."column" = c.name));
+
+COMMENT ON VIEW orm_ext.lint_naming_suffix_type IS
+'Rule: columns of type timestamp, with or without time zone, end in _at, those of type date in _date, and no others do; a domain counts as what is below it, createdAt as created_at. Source: the convention of the examples of orm_ext; dbt-bouncer has such a rule.';
+
+CREATE VIEW orm_ext.lint_naming_prefix AS
+SELECT 'naming.prefix' AS rule,
+	NULL::text AS severity,
+	r.schema,
+	r.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	r.oid AS objid,
+	0 AS objsubid,
+	format('name "%s" of a table in schema "%s" does not begin with %s', r.name, r.schema,
+		array_to_string(ARRAY(SELECT '"' || p || '"' FROM unnest(f.prefixes) AS p ORDER BY p), ' or ')) AS message,
+	CASE WHEN cardinality(f.prefixes) = 1 AND octet_length(f.prefixes[1] || r.name) < 64
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.relnamespace = r.relnamespace AND c.relname = f.prefixes[1] || r.name)
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.typnamespace = r.relnamespace AND t.typname = f.prefixes[1] || r.name)
+		THEN format('ALTER TABLE %s RENAME TO %I;', r.object, f.prefixes[1] || r.name) END AS fix
+FROM orm_ext.lint_relation AS r,
+	LATERAL (SELECT coalesce(array_agg(p.prefix) FILTER (WHERE p.schema IS NOT NULL), array_agg(p.prefix))
+		FROM orm_ext.lint_prefix AS p WHERE p.schema IS NULL OR p.schema = r.schema) AS f (prefixes)
+WHERE r.relkind IN ('r', 'p', 'f') AND NOT r.relispartition
+	-- a table may be called as the module
+	AND NOT EXISTS (SELECT FROM unnest(f.prefixes) AS p WHERE starts_with(r.name, p) OR r.name = rtrim(p, '_'))
+	AND f.prefixes IS NOT NULL;
+
+COMMENT ON VIEW orm_ext.lint_naming_prefix IS
+'Rule: a table''s name does not begin with a prefix that orm_ext.lint_prefix asks for, nor is the prefix itself. Source: modules that share a schema, as of Django and Odoo.';
+
+CREATE FUNCTION orm_ext.lint_singular_of(word text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN i.singular IS NOT NULL THEN i.singular
+		WHEN word !~ '...s$' OR word ~ '(ss|us|is|ics)$' OR word IN (
+			'news', 'series', 'species', 'means', 'gas', 'bias', 'atlas', 'canvas', 'alias', 'lens', 'chaos', 'cosmos', 'kudos', 'corps',
+			'headquarters', 'jeans', 'pants', 'glasses', 'scissors', 'goods', 'earnings', 'savings', 'proceeds', 'proceedings', 'clothes',
+			'odds', 'remains', 'sales', 'barracks', 'crossroads', 'diabetes', 'rabies', 'pancreas', 'christmas', 'always', 'perhaps', 'does',
+			'https', 'dbms', 'rdbms', 'macos', 'devops', 'saas', 'paas', 'iaas', 'texas', 'kansas', 'mars', 'wales', 'nas', 'ops', 'tls', 'aws')
+			THEN NULL
+		WHEN word ~ '^(movies|cookies|zombies|selfies|calories|rookies|genies|brownies|hoodies|prairies|pies|ties|lies)$' THEN left(word, -1)
+		WHEN word ~ 'ies$' THEN left(word, -3) || 'y'
+		WHEN word ~ '(sses|shes|xes|zzes)$' THEN left(word, -2)
+		WHEN word ~ 'ches$' AND word !~ '(aches|niches)$' OR word ~ '(eaches|oaches)$' THEN left(word, -2)
+		WHEN word ~ 'oes$' AND word !~ '^(shoes|toes|foes|canoes|oboes)$' THEN left(word, -2)
+		WHEN word ~ '^(aliases|biases|atlases|canvases|gases|lenses)$' THEN left(word, -2)
+		WHEN word ~ '(stat|b|bon|vir|camp|cens|foc|chor|corp|surpl|apparat|sin|radi|nex|vers)uses$' THEN left(word, -2)
+		ELSE left(word, -1) END
+	FROM (SELECT max(w.singular) FROM (VALUES
+		('people', 'person'), ('children', 'child'), ('men', 'man'), ('women', 'woman'), ('mice', 'mouse'), ('feet', 'foot'), ('teeth', 'tooth'), ('geese', 'goose'),
+		('indices', 'index'), ('vertices', 'vertex'), ('matrices', 'matrix'), ('appendices', 'appendix'),
+		('analyses', 'analysis'), ('theses', 'thesis'), ('hypotheses', 'hypothesis'), ('crises', 'crisis'), ('diagnoses', 'diagnosis'), ('axes', 'axis'),
+		('synopses', 'synopsis'), ('parentheses', 'parenthesis'), ('ellipses', 'ellipsis'), ('emphases', 'emphasis'),
+		('leaves', 'leaf'), ('wolves', 'wolf'), ('shelves', 'shelf'), ('halves', 'half'), ('knives', 'knife'), ('lives', 'life'), ('wives', 'wife'),
+		('thieves', 'thief'), ('calves', 'calf'), ('loaves', 'loaf'), ('quizzes', 'quiz'),
+		('menus', 'menu'), ('gurus', 'guru'), ('apis', 'api'), ('kpis', 'kpi'), ('uris', 'uri'), ('emojis', 'emoji'), ('taxis', 'taxi'),
+		('metrics', 'metric'), ('topics', 'topic'), ('clinics', 'clinic'), ('comics', 'comic'), ('fabrics', 'fabric'), ('critics', 'critic')
+		) AS w (plural, singular) WHERE w.plural = word) AS i (singular);
+END;
+
+COMMENT ON FUNCTION orm_ext.lint_singular_of(text) IS
+'The singular of an English word in lower case that looks like a plural, otherwise null; in doubt null. orm_ext.lint_singular has precedence where it is used. No errors.';
+
+CREATE VIEW orm_ext.lint_naming_singular AS
+SELECT 'naming.singular' AS rule,
+	NULL::text AS severity,
+	r.schema,
+	r.object,
+	'pg_catalog.pg_class'::pg_catalog.regclass::oid AS classid,
+	r.oid AS objid,
+	0 AS objsubid,
+	format('name "%s" of a table is a plural; "%s" is its singular', r.name, regexp_replace(s.name, '[^_]*$', w.singular)) AS message,
+	NULL::text AS fix
+FROM orm_ext.lint_relation AS r
+	CROSS JOIN LATERAL (SELECT n, regexp_replace(n, '^.*_', '') FROM orm_ext.lint_snake_case(r.name) AS n) AS s (name, word)
+	LEFT JOIN orm_ext.lint_singular AS e ON e.word = s.word
+	CROSS JOIN LATERAL (SELECT CASE WHEN e.word IS NULL THEN orm_ext.lint_singular_of(s.word) ELSE e.singular END) AS w (singular)
+WHERE r.relkind IN ('r', 'p', 'f') AND NOT r.relispartition
+	AND (s.word ~ '(s|people|children|men|mice|feet|teeth|geese)$' OR e.word IS NOT NULL)
+	AND w.singular IS NOT NULL;
+
+COMMENT ON VIEW orm_ext.lint_naming_singular IS
+'Rule: the last word of a table''s name is an English plural, as far as orm_ext.lint_singular_of() or orm_ext.lint_singular knows. Without a fix, since only a reader of English can tell. Source: schemalint name-inflection; sqlacodegen #98 and sequelize #5101 for words that are none.';
+
+-- The rules, and what is made of them.
+
+CREATE VIEW orm_ext.lint_rule AS
+SELECT r.rule,
+	coalesce(s.severity, r.severity) AS severity,
+	r.category,
+	coalesce(s.enabled, r.enabled) AS enabled,
+	r.description,
+	r.definition::regclass AS definition
+FROM (VALUES
+	('fk_without_index', 'warning', 'performance', true, 'a foreign key that no index of its table serves', 'orm_ext.lint_fk_without_index'::regclass),
+	('duplicate_index', 'warning', 'performance', true, 'an index that another one repeats', 'orm_ext.lint_superfluous_index'),
+	('redundant_index', 'info', 'performance', true, 'an index that another one begins with', 'orm_ext.lint_superfluous_index'),
+	('invalid_index', 'warning', 'performance', true, 'an index that is not valid', 'orm_ext.lint_invalid_index'),
+	('unused_index', 'info', 'performance', false, 'an index that no query has used', 'orm_ext.lint_unused_index'),
+	('no_primary_key', 'warning', 'integrity', true, 'a table without a primary key', 'orm_ext.lint_no_primary_key'),
+	('fk_type_mismatch', 'warning', 'integrity', true, 'a foreign key whose columns differ in type or collation from those that they refer to', 'orm_ext.lint_fk_type_mismatch'),
+	('duplicate_fk', 'warning', 'integrity', true, 'a foreign key that another one repeats', 'orm_ext.lint_duplicate_fk'),
+	('constraint_not_valid', 'warning', 'integrity', true, 'a constraint that was added NOT VALID and never validated', 'orm_ext.lint_constraint_not_valid'),
+	('missing_column', 'warning', 'integrity', true, 'a table without a column that lint_required_column asks for', 'orm_ext.lint_missing_column'),
+	('sequence_overflow', 'warning', 'integrity', true, 'a sequence that has used over 70 % of its values', 'orm_ext.lint_sequences'),
+	('int_pk', 'info', 'types', true, 'a primary key that grows by itself and is smallint or integer', 'orm_ext.lint_sequences'),
+	('timestamp_without_tz', 'warning', 'types', true, 'a column of type timestamp without time zone (info where its name does not end in _at)', 'orm_ext.lint_column_type'),
+	('time_with_tz', 'info', 'types', true, 'a column of type time with time zone', 'orm_ext.lint_column_type'),
+	('char_type', 'info', 'types', true, 'a column of type char(n)', 'orm_ext.lint_column_type'),
+	('varchar_limit', 'info', 'types', false, 'a column of type varchar(n)', 'orm_ext.lint_column_type'),
+	('json_type', 'info', 'types', true, 'a column of type json', 'orm_ext.lint_column_type'),
+	('money_type', 'info', 'types', true, 'a column of type money', 'orm_ext.lint_column_type'),
+	('serial_column', 'info', 'types', false, 'a serial column', 'orm_ext.lint_sequences'),
+	('soft_delete_full_unique', 'error', 'soft delete', true, 'a unique key, under soft delete, that does not hold among live rows, or not among them alone', 'orm_ext.lint_soft_delete_full_unique'),
+	('soft_delete_fk_cascade', 'warning', 'soft delete', true, 'an action of a foreign key that a soft delete does not run, or that removes rows past it', 'orm_ext.lint_soft_delete_fk_cascade'),
+	('soft_delete_index', 'info', 'soft delete', true, 'a large table under soft delete without an index on live rows', 'orm_ext.lint_soft_delete_index'),
+	('library_not_loaded', 'error', 'soft delete', true, 'new sessions do not load the library, and see deleted rows', 'orm_ext.lint_library_not_loaded'),
+	('policy_disabled', 'warning', 'policies', true, 'a disabled trigger of orm_ext', 'orm_ext.lint_policy_disabled'),
+	('version_column', 'warning', 'policies', true, 'a version column that is smallint (info: that may be null)', 'orm_ext.lint_version_column'),
+	('naming.pk', 'warning', 'naming', true, 'the name of a primary key against the naming convention', 'orm_ext.lint_naming_convention'),
+	('naming.uq', 'warning', 'naming', true, 'the name of a unique constraint against the naming convention', 'orm_ext.lint_naming_convention'),
+	('naming.fk', 'warning', 'naming', true, 'the name of a foreign key against the naming convention', 'orm_ext.lint_naming_convention'),
+	('naming.ck', 'warning', 'naming', true, 'the name of a check constraint against the naming convention', 'orm_ext.lint_naming_convention'),
+	('naming.ix', 'warning', 'naming', true, 'the name of an index against the naming convention', 'orm_ext.lint_naming_convention'),
+	('naming.ex', 'warning', 'naming', true, 'the name of an exclusion constraint against the naming convention', 'orm_ext.lint_naming_convention'),
+	('naming.sq', 'info', 'naming', true, 'the name of a sequence that does not follow its column', 'orm_ext.lint_sequences'),
+	('naming.case', 'info', 'naming', true, 'a name that is not in lower snake case', 'orm_ext.lint_naming_identifier'),
+	('naming.reserved', 'info', 'naming', true, 'a name that is a reserved word', 'orm_ext.lint_naming_identifier'),
+	('naming.length', 'info', 'naming', true, 'a name of the greatest length, which may have been cut', 'orm_ext.lint_naming_identifier'),
+	('naming.singular', 'info', 'naming', true, 'a table named by a plural', 'orm_ext.lint_naming_singular'),
+	('naming.prefix', 'info', 'naming', true, 'a table without a prefix that lint_prefix asks for', 'orm_ext.lint_naming_prefix'),
+	('naming.suffix_type', 'info', 'naming', true, 'a timestamp that does not end in _at, a date that does not end in _date, or the reverse', 'orm_ext.lint_naming_suffix_type')
+	) AS r (rule, severity, category, enabled, description, definition)
+	LEFT JOIN orm_ext.lint_setting AS s ON s.rule = r.rule;
+
+COMMENT ON VIEW orm_ext.lint_rule IS
+'The rules of orm_ext.lint(): severity, category, whether it is on, description, and the view that finds it. UPDATE changes enabled and severity, and INSERT INTO orm_ext.lint_setting keeps it; null means as shipped.';
+
+CREATE FUNCTION orm_ext.lint_rule_updated() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF (NEW.rule, NEW.category, NEW.description, NEW.definition)
+		IS DISTINCT FROM (OLD.rule, OLD.category, OLD.description, OLD.definition) THEN
+		RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+			MESSAGE = 'only enabled and severity of a rule can be changed';
+	END IF;
+	INSERT INTO orm_ext.lint_setting AS s (rule, enabled, severity)
+	VALUES (NEW.rule, CASE WHEN NEW.enabled IS DISTINCT FROM OLD.enabled THEN NEW.enabled END,
+		CASE WHEN NEW.severity IS DISTINCT FROM OLD.severity THEN NEW.severity END)
+	ON CONFLICT (rule) DO UPDATE SET
+		enabled = CASE WHEN NEW.enabled IS DISTINCT FROM OLD.enabled THEN NEW.enabled ELSE s.enabled END,
+		severity = CASE WHEN NEW.severity IS DISTINCT FROM OLD.severity THEN NEW.severity ELSE s.severity END;
+	RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.lint_rule_updated() IS
+'Trigger function of orm_ext.lint_rule: keeps what was changed in orm_ext.lint_setting. Errors: 0A000 another column is changed, 23514 severity, 42501.';
+
+CREATE TRIGGER lint_rule_updated INSTEAD OF UPDATE ON orm_ext.lint_rule
+FOR EACH ROW EXECUTE FUNCTION orm_ext.lint_rule_updated();
+
+COMMENT ON TRIGGER lint_rule_updated ON orm_ext.lint_rule IS
+'Keeps what was changed in orm_ext.lint_setting.';
+
+CREATE FUNCTION orm_ext.lint(schema text DEFAULT NULL)
+RETURNS TABLE (rule text, severity text, category text, object text, classid oid, objid oid, objsubid int,
+	message text, fix text, key text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+-- joins by hash are linear, whatever the statistics of the catalogs say; JIT would take longer than the rest
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	rules text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = lint.schema) AND lint.schema IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name',
+			MESSAGE = format('schema "%s" does not exist', lint.schema),
+			HINT = 'For all schemas, leave the argument out: SELECT * FROM orm_ext.lint();';
+	END IF;
+
+	-- what is off is not even planned
+	SELECT string_agg(DISTINCT format('SELECT f.* FROM %s AS f%s', d.definition,
+			CASE WHEN lint.schema IS NOT NULL THEN format(' WHERE f.schema = %L OR f.schema IS NULL', lint.schema) END), ' UNION ALL ')
+	FROM orm_ext.lint_rule AS d WHERE d.enabled INTO rules;
+
+	RETURN QUERY EXECUTE format($query$
+		SELECT f.rule, s.severity, r.category, f.object, f.classid, f.objid, f.objsubid, f.message, f.fix,
+			f.rule || ':' || f.object
+		FROM (%s) AS f
+			JOIN orm_ext.lint_rule AS r ON r.rule = f.rule
+			LEFT JOIN orm_ext.lint_setting AS c ON c.rule = f.rule,
+			LATERAL (SELECT coalesce(c.severity, f.severity, r.severity)) AS s (severity)
+		WHERE r.enabled
+			AND NOT EXISTS (SELECT FROM orm_ext.lint_exemption AS e
+				WHERE e.object IS NOT NULL AND e.object = f.object AND e.rule IN (f.rule, '*') AND e.until > now())
+			AND NOT EXISTS (SELECT FROM orm_ext.lint_exemption AS e
+				WHERE e.pattern IS NOT NULL AND f.object ~ e.pattern AND e.rule IN (f.rule, '*') AND e.until > now())
+		ORDER BY array_position('{error,warning,info}', s.severity), f.rule COLLATE "C", f.object COLLATE "C"
+		$query$, coalesce(rules, 'SELECT f.* FROM orm_ext.lint_no_primary_key AS f WHERE false'));
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.lint(text) IS
+'What is wrong with the schemas of this database, by the rules in orm_ext.lint_rule: rule, severity, category, object and its address as in pg_depend, message, the SQL that fixes it (null where there is none), and a key that stays the same from run to run and from database to database. Left out are findings that orm_ext.lint_exemption exempts, extensions, and temporary tables; partitions are left to their parents. Any role may call it.
+Argument: a schema, null for all.
+Errors: 3F000 there is no such schema.';
+
+CREATE FUNCTION orm_ext.lint_baseline(schema text DEFAULT NULL, reason text DEFAULT 'baseline', until timestamptz DEFAULT 'infinity')
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	n bigint;
+BEGIN
+	INSERT INTO orm_ext.lint_exemption (rule, object, reason, until)
+	SELECT f.rule, f.object, lint_baseline.reason, lint_baseline.until
+	FROM orm_ext.lint(lint_baseline.schema) AS f;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.lint_baseline(text, text, timestamptz) IS
+'Exempts all that orm_ext.lint() finds today, so that only what is new is reported. Returns the number of findings.
+Arguments: a schema, null for all; the reason to record; until when.
+Errors: 3F000 there is no such schema, 42501 no right to insert into orm_ext.lint_exemption.';
+
+GRANT SELECT ON orm_ext.lint_relation, orm_ext.lint_column, orm_ext.lint_base_type, orm_ext.lint_fixed_column,
+	orm_ext.lint_index, orm_ext.lint_index_use, orm_ext.lint_policy, orm_ext.lint_marker,
+	orm_ext.lint_foreign_key, orm_ext.lint_foreign_key_index, orm_ext.lint_fk_without_index,
+	orm_ext.lint_fk_type_mismatch, orm_ext.lint_duplicate_fk, orm_ext.lint_constraint_not_valid,
+	orm_ext.lint_superfluous_index_pair, orm_ext.lint_superfluous_index, orm_ext.lint_invalid_index,
+	orm_ext.lint_unused_index, orm_ext.lint_no_primary_key, orm_ext.lint_missing_column,
+	orm_ext.lint_column_type, orm_ext.lint_sequence, orm_ext.lint_sequences,
+	orm_ext.lint_soft_delete_full_unique, orm_ext.lint_soft_delete_fk_cascade, orm_ext.lint_soft_delete_index,
+	orm_ext.lint_policy_disabled, orm_ext.lint_version_column, orm_ext.lint_library_not_loaded,
+	orm_ext.lint_naming_convention, orm_ext.lint_identifier, orm_ext.lint_naming_identifier,
+	orm_ext.lint_naming_suffix_type, orm_ext.lint_naming_prefix, orm_ext.lint_naming_singular, orm_ext.lint_rule
+	TO PUBLIC;

@@ -114,6 +114,15 @@ orm_column_is_not_null(TupleDesc desc, AttrNumber attno)
 #define ORM_HAVE_RETURNING_OLD 1
 #endif
 
+/*
+ * A foreign key to a partitioned table has a row in pg_constraint for each
+ * partition as well.  Their names are the next that are free, which later
+ * constraints of the statement cannot have; from 18 on they end in _1, _2.
+ */
+#if PG_VERSION_NUM < 180000
+#define ORM_PARTITIONS_TAKE_NAMES 1
+#endif
+
 /* get_guc_variables() tells how many there are (16: commit 3057465ac). */
 static inline struct config_generic **
 orm_guc_variables(int *count)

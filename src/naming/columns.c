@@ -39,9 +39,9 @@ typedef struct Found
 {
 	const char *column;
 	int			level;			/* the least one that it is on */
-}			Found;
+} Found;
 
-/* Note a column. */
+/* Note a column; its place is that of the first time on its least level. */
 static void
 find(Search *search, const char *column)
 {
@@ -51,11 +51,12 @@ find(Search *search, const char *column)
 	foreach(lc, search->found)
 	{
 		found = lfirst(lc);
-		if (strcmp(found->column, column) == 0)
-		{
-			found->level = Min(found->level, search->level);
+		if (strcmp(found->column, column) != 0)
+			continue;
+		if (found->level <= search->level)
 			return;
-		}
+		search->found = foreach_delete_current(search->found, lc);
+		break;
 	}
 	found = palloc_object(Found);
 	found->column = column;

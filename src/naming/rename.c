@@ -268,7 +268,8 @@ native_name_commands(const OrmRename *rename)
 			old_column = rename->old_column;
 		if (strcmp(name, makeObjectName(rename->table, old_column, label)) != 0 ||
 			strcmp(name, newname) == 0 ||
-			(is_sequence && OidIsValid(get_relname_relid(newname, namespaceid))))
+			(is_sequence ? OidIsValid(get_relname_relid(newname, namespaceid))
+			 : ConstraintNameIsUsed(CONSTRAINT_RELATION, rename->relid, newname)))
 			continue;
 		if (is_sequence)
 			commands = lappend(commands, psprintf("ALTER SEQUENCE %s RENAME TO %s",

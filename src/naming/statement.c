@@ -27,7 +27,9 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
@@ -370,6 +372,40 @@ add_explicit_names(Statement *st, Node *element)
 	}
 }
 
+/*
+ * Note the names that PostgreSQL is going to give to the rows that a foreign
+ * key has for the partitions of the table that it refers to.
+ */
+static void
+add_partition_names(Statement *st, const Constraint *constraint, const OrmNameSubject *subject)
+{
+#ifdef ORM_PARTITIONS_TAKE_NAMES
+	Oid			relid = orm_find_relation(constraint->pktable);
+	StringInfoData columns;
+	int			partitions;
+	ListCell   *lc;
+
+	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return;
+	initStringInfo(&columns);
+	foreach(lc, subject->columns)
+		appendStringInfo(&columns, "%s%s", columns.len > 0 ? "_" : "", (char *) lfirst(lc));
+
+	partitions = list_length(find_all_inheritors(relid, NoLock, NULL)) - 1;
+	st->kind = ORM_NAME_FOREIGN_KEY;
+	for (int number = 0; partitions > 0; number++)
+	{
+		char	   *label = number == 0 ? "fkey" : psprintf("fkey%d", number);
+		char	   *name = makeObjectName(st->table, columns.data, label);
+
+		if (is_taken(name, st))
+			continue;
+		st->names = lappend(st->names, name);
+		partitions--;
+	}
+#endif
+}
+
 /* Name a constraint, or leave that to the statement that will be made of it. */
 static void
 name_constraint(Statement *st, Constraint *constraint, const char *column)
@@ -378,8 +414,11 @@ name_constraint(Statement *st, Constraint *constraint, const char *column)
 
 	if (constraint->conname == NULL && st->create && constraint->contype != CONSTR_CHECK)
 		return;
-	if (describe_constraint(st, constraint, column, &subject))
-		name_subject(st, &subject, &constraint->conname);
+	if (!describe_constraint(st, constraint, column, &subject))
+		return;
+	name_subject(st, &subject, &constraint->conname);
+	if (subject.kind == ORM_NAME_FOREIGN_KEY && orm_naming_fill)
+		add_partition_names(st, constraint, &subject);
 }
 
 /* Does a constraint make an index? */
@@ -414,15 +453,16 @@ name_column_constraints(Statement *st, ColumnDef *column)
 	}
 }
 
-/* Note the names of the CHECKs of a parent, which the new table inherits. */
+/* Note the names of the CHECKs of a table, which the new table inherits or copies. */
 static void
-add_inherited_names(Statement *st, Oid parent)
+add_inherited_names(Statement *st, const RangeVar *table)
 {
+	Oid			relid = orm_find_relation(table);
 	ListCell   *lc;
 
-	if (!OidIsValid(parent) || !orm_naming_fill)
+	if (!OidIsValid(relid) || !orm_naming_fill)
 		return;
-	foreach(lc, orm_constraints_of(parent))
+	foreach(lc, orm_constraints_of(relid))
 	{
 		const OrmNamed *named = lfirst(lc);
 
@@ -443,7 +483,14 @@ name_new_table(Statement *st, CreateStmt *create)
 		add_explicit_names(st, lfirst(lc));
 	orm_names_to_come = st->names;
 	foreach(lc, create->inhRelations)
-		add_inherited_names(st, orm_find_relation(lfirst(lc)));
+		add_inherited_names(st, lfirst(lc));
+	foreach(lc, create->tableElts)
+	{
+		TableLikeClause *like = lfirst(lc);
+
+		if (IsA(like, TableLikeClause) && (like->options & CREATE_TABLE_LIKE_CONSTRAINTS))
+			add_inherited_names(st, like->relation);
+	}
 	foreach(lc, create->tableElts)
 	{
 		Node	   *element = lfirst(lc);

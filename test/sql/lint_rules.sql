@@ -8,6 +8,9 @@ SET search_path = shop;
 SET client_min_messages = warning;
 \pset format unaligned
 \pset tuples_only on
+\set SHOW_CONTEXT never
+-- to plan lint() without caches takes minutes
+SET debug_discard_caches = 0;
 -- names are judged in lint_naming
 UPDATE orm_ext.lint_rule SET enabled = category <> 'naming' WHERE enabled;
 
@@ -77,6 +80,17 @@ ALTER TABLE event_1 ADD FOREIGN KEY (own) REFERENCES parent;
 CREATE TABLE to_event (id bigint PRIMARY KEY, event_id bigint REFERENCES event);
 SELECT object, fix FROM orm_ext.lint('shop') WHERE rule = 'fk_without_index';
 SELECT DISTINCT severity, category, message, key FROM orm_ext.lint('shop') WHERE object = 'shop.bare.bare_parent_id_fkey';
+-- what there is from 18 on: not enforced, with PERIOD, NOT NULL that is not validated
+SELECT current_setting('server_version_num')::int >= 180000 AS is_18 \gset
+\if :is_18
+CREATE TABLE rules_of_18 (id bigint PRIMARY KEY, parent_id bigint REFERENCES parent NOT ENFORCED, a int CHECK (a > 0) NOT ENFORCED, b int);
+ALTER TABLE rules_of_18 ADD CONSTRAINT not_valid NOT NULL b NOT VALID;
+CREATE TABLE room (no int4range, during daterange, PRIMARY KEY (no, during WITHOUT OVERLAPS));
+CREATE TABLE booking (id bigint PRIMARY KEY, no int4range, during daterange, FOREIGN KEY (no, PERIOD during) REFERENCES room (no, PERIOD during));
+\endif
+SELECT coalesce(string_agg(key, ' '), '') = CASE WHEN :'is_18' THEN 'constraint_not_valid:shop.rules_of_18.not_valid' ELSE '' END
+FROM orm_ext.lint('shop') WHERE object ~ 'rules_of_18|room|booking';
+DROP TABLE IF EXISTS rules_of_18, booking, room;
 
 --
 -- duplicate_index, redundant_index: one finding for an index

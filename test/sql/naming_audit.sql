@@ -112,7 +112,7 @@ BEGIN
 		lines := lines || format('%s: %s -> %s', step."table", step.name, step.new_name);
 	END LOOP;
 	lines := lines
-		|| ARRAY(SELECT 'STILL: ' || v.name FROM orm_ext.naming_violations AS v WHERE v.schema = $1)
+		|| ARRAY(SELECT 'STILL: ' || v.name FROM orm_ext.naming_violations AS v WHERE v.schema = $1 ORDER BY v.name)
 		|| ARRAY(SELECT 'AGAIN: ' || p.sql FROM orm_ext.naming_plan($1) AS p)
 		|| CASE WHEN before <> (SELECT string_agg(n."table" || n.definition, ';' ORDER BY n."table", n.definition) FROM compare.names($1) AS n) THEN '{MORE THAN NAMES HAS CHANGED}' ELSE '{}'::text[] END
 		|| CASE WHEN oids <> ARRAY(SELECT object FROM compare.names($1) ORDER BY object) THEN '{OBJECTS HAVE CHANGED}' ELSE '{}'::text[] END;
@@ -187,9 +187,25 @@ CREATE INDEX odd7 ON measure (b);
 CREATE MATERIALIZED VIEW seen AS SELECT 1 AS a;
 CREATE INDEX odd8 ON seen (a);
 SELECT soft.carried_out('soft2');
-SELECT count(*), count(*) FILTER (WHERE name ~ '^odd') FROM compare.names('soft2');
+-- and all that a table may have, with a column that is no more
+CREATE FOREIGN DATA WRAPPER regress_orm_wrapper;
+CREATE SERVER regress_orm_server FOREIGN DATA WRAPPER regress_orm_wrapper;
+CREATE FOREIGN TABLE far (a int CONSTRAINT odd10 CHECK (a > 0)) SERVER regress_orm_server;
+CREATE TABLE much (x int, a int, b int, c text, CONSTRAINT odd11 CHECK (a > 0) NO INHERIT, CONSTRAINT odd12 UNIQUE (a) INCLUDE (b) DEFERRABLE, CONSTRAINT odd13 EXCLUDE (abs(b) WITH =) WHERE (a > 0));
+ALTER TABLE much DROP COLUMN x, ADD CONSTRAINT odd14 CHECK (b > 0) NOT VALID, ADD CONSTRAINT odd15 FOREIGN KEY (b) REFERENCES soft.account NOT VALID;
+CREATE UNIQUE INDEX odd16 ON much (lower(c), a) INCLUDE (b) NULLS NOT DISTINCT WHERE a > 0;
+ALTER TABLE much CLUSTER ON odd12;
+CREATE INDEX odd17 ON measure_1 (b, a);
+SELECT soft.carried_out('soft2');
+SELECT name, conforms FROM orm_ext.naming_audit('soft2') WHERE "table" IN ('much', 'far') ORDER BY name;
 DROP SCHEMA soft2 CASCADE;
 SET search_path = soft;
+-- what the server does not rename in a typed table is no part of the plan
+CREATE SCHEMA soft2;
+CREATE TYPE soft2.pair AS (a int, b int);
+CREATE TABLE soft2.typed OF soft2.pair (CONSTRAINT odd1 UNIQUE (a), CONSTRAINT odd2 CHECK (a > 0), CONSTRAINT odd3 FOREIGN KEY (b) REFERENCES account);
+SELECT soft.carried_out('soft2');
+DROP SCHEMA soft2 CASCADE;
 
 -- from one convention to the other, and back, the names are those of before
 CREATE SCHEMA soft2
@@ -297,4 +313,5 @@ DELETE FROM orm_ext.naming_exemption;
 RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA soft CASCADE;
+DROP FOREIGN DATA WRAPPER regress_orm_wrapper CASCADE;
 DROP ROLE regress_orm_owner, regress_orm_stranger;

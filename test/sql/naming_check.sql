@@ -213,6 +213,17 @@ ALTER TABLE t ADD CONSTRAINT xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 ALTER TABLE t ADD CONSTRAINT yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy UNIQUE (b);
 ALTER TABLE t ADD CONSTRAINT "ääääääääääääääääääääääääääääääää" UNIQUE (b);
 DROP TABLE t;
+-- and so is one who asks for an index that is there, unless it is the same
+SET orm_ext.naming_check = off;
+CREATE INDEX IF NOT EXISTS post_index_with_a_name_that_is_so_long_that_it_is_going_to_be_cut_a ON post (a);
+SET orm_ext.naming_check = warn;
+CREATE INDEX IF NOT EXISTS post_index_with_a_name_that_is_so_long_that_it_is_going_to_be_cut_a ON post (a);
+CREATE INDEX IF NOT EXISTS post_index_with_a_name_that_is_so_long_that_it_is_going_to_be_cut_b ON post (b);
+CREATE INDEX IF NOT EXISTS post_index_with_a_name_that_is_so_long_that_it_is_going_to_be_cut_c ON account (code);
+SET orm_ext.naming_check = off;
+CREATE INDEX IF NOT EXISTS post_index_with_a_name_that_is_so_long_that_it_is_going_to_be_cut_b ON post (b);
+SET orm_ext.naming_check = warn;
+DROP INDEX post_index_with_a_name_that_is_so_long_that_it_is_going_to_be_c;
 
 --
 -- Under another convention
@@ -288,6 +299,22 @@ SELECT judged('CREATE TABLE m (a int, CHECK (a > 0)) PARTITION BY LIST (a); CREA
 SELECT judged('CREATE TABLE m (a int UNIQUE, CHECK (a > 0)) PARTITION BY LIST (a); CREATE TABLE p PARTITION OF m DEFAULT; CREATE INDEX m_a_idx ON m (a); CREATE TABLE q PARTITION OF m FOR VALUES IN (1)');
 SELECT judged('ALTER TABLE post ADD CONSTRAINT source_sane_check CHECK (a > 0)');
 SELECT judged('CREATE TABLE t (b int CONSTRAINT source_b_key UNIQUE)', 'source_b_key');
+-- what has another name may be used, copied and made anew
+SET orm_ext.naming_check = off;
+CREATE TABLE used (a int CONSTRAINT odd1 UNIQUE, b int CONSTRAINT odd2 CHECK (b > 0) CONSTRAINT odd3 REFERENCES account, c text, CONSTRAINT odd4 EXCLUDE (b WITH =));
+CREATE INDEX odd5 ON used (a, c);
+CREATE TABLE parted (a int CONSTRAINT odd6 PRIMARY KEY, b int CONSTRAINT odd7 CHECK (b > 0) CONSTRAINT odd8 REFERENCES account) PARTITION BY LIST (a);
+CREATE INDEX odd9 ON parted (b);
+SELECT judged('ALTER TABLE used ALTER COLUMN a TYPE bigint, ALTER COLUMN b TYPE bigint, ALTER COLUMN c TYPE varchar');
+SELECT judged('CREATE TABLE t (LIKE used INCLUDING ALL)');
+SELECT judged('CREATE TABLE t () INHERITS (used)');
+SELECT judged('CREATE TABLE t (a int, b int, c text, CONSTRAINT odd2 CHECK (b > 0)); ALTER TABLE t INHERIT used');
+SELECT judged('CREATE TABLE t PARTITION OF parted DEFAULT');
+SELECT judged('CREATE TABLE t (LIKE parted INCLUDING ALL); ALTER TABLE parted ATTACH PARTITION t DEFAULT; ALTER TABLE parted ALTER COLUMN b TYPE bigint');
+SELECT judged('ALTER TABLE used DROP CONSTRAINT odd2, VALIDATE CONSTRAINT odd3; ALTER INDEX odd5 SET (fillfactor = 70); REINDEX TABLE used; CLUSTER used USING odd5; ALTER TABLE used SET SCHEMA public');
+SELECT judged('ALTER TABLE used RENAME TO used2; ALTER TABLE used2 RENAME a TO z');
+SELECT judged('SELECT orm_ext.enable_soft_delete(''used'')');
+DROP TABLE used, parted;
 -- an index that becomes a constraint
 SELECT judged('CREATE UNIQUE INDEX post_a_idx ON post (a); ALTER TABLE post ADD CONSTRAINT wrong UNIQUE USING INDEX post_a_idx');
 -- what has a name of another kind
@@ -301,6 +328,7 @@ SELECT judged('CREATE TEMPORARY TABLE t (a int CONSTRAINT wrong UNIQUE); CREATE 
 SELECT judged('CREATE TABLE pg_temp.t (a int CONSTRAINT wrong UNIQUE); SET LOCAL search_path = pg_temp; CREATE TABLE u (a int CONSTRAINT wrong2 UNIQUE)');
 -- a dump that is being restored
 SELECT judged('SET LOCAL row_security = off; SET LOCAL check_function_bodies = off; CREATE INDEX wrong ON post (a); ALTER TABLE post ADD CONSTRAINT wrong2 UNIQUE (a); ALTER INDEX wrong RENAME TO wrong3');
+SELECT judged('SELECT set_config(''search_path'', '''', true); SET LOCAL check_function_bodies = off; CREATE INDEX wrong ON soft.post (a)');
 SELECT left(judged('SET LOCAL row_security = off; CREATE INDEX wrong ON post (a)'), 5) LIMIT 1;
 SELECT left(judged('SET LOCAL check_function_bodies = off; CREATE INDEX wrong ON post (a)'), 5) LIMIT 1;
 -- without names being given, they are judged all the same

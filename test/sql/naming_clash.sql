@@ -67,7 +67,7 @@ SELECT compare.naming('CREATE TABLE t (a int, b int, c int, UNIQUE (a, b), UNIQU
 SELECT compare.naming('CREATE TABLE t (LIKE foo INCLUDING ALL, UNIQUE (bar_id) DEFERRABLE)');
 SELECT compare.naming('CREATE TABLE t_a (b int UNIQUE, c int, UNIQUE (b, c)); CREATE TABLE t (a_b int UNIQUE)');
 SELECT compare.naming('ALTER TABLE post ADD UNIQUE (a, b), ADD UNIQUE (a, c), ADD COLUMN d int UNIQUE, ADD UNIQUE (d, a)');
--- names given further on
+-- names given further on, over which plain PostgreSQL may fail
 SELECT compare.naming('CREATE TABLE t (a int CONSTRAINT t_b_key UNIQUE, b int, UNIQUE (b, a), CONSTRAINT t_b_a_key CHECK (b > a))');
 SELECT compare.naming('CREATE TABLE t (a int CHECK (a > 0), b int CONSTRAINT t_a_check CHECK (b > 0))');
 SELECT compare.naming('CREATE TABLE t (a int CONSTRAINT t_b_check CHECK (a > 0), b int CHECK (b > 0))');
@@ -123,7 +123,7 @@ SELECT count(*), count(*) FILTER (WHERE conforms) FROM orm_ext.naming_audit('sof
 DROP TABLE soft.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;
 
 --
--- With PostgreSQL's own convention, all of these are what it makes
+-- With PostgreSQL's own convention, all of these are what it makes, or fails to
 --
 SELECT orm_ext.use_naming('all_columns', overflow => 'postgres');
 \pset tuples_only off

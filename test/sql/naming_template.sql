@@ -227,7 +227,7 @@ DECLARE
 	tab text;
 BEGIN
 	FOREACH letter IN ARRAY '{a,ä,表,😀}'::text[] LOOP
-		FOR n IN 1 .. 63 / octet_length(letter) LOOP
+		FOR n IN 1 .. 63 / octet_length(letter) BY 2 LOOP
 			tab := repeat(letter, n);
 			EXECUTE format('CREATE TABLE %I ()', tab);
 			INSERT INTO tried SELECT letter, n, orm_ext.expected_name('uq', tab::regclass, ARRAY[repeat(k, m)]), shortened(tab || '_' || repeat(k, m) || '_key')
@@ -271,8 +271,8 @@ DECLARE
 	columns text;
 BEGIN
 	FOREACH letters SLICE 1 IN ARRAY '{{a,b},{ä,b},{a,ö},{表,😀}}'::text[] LOOP
-		FOR n IN 1 .. 63 BY 10 LOOP
-			FOR m IN 2 .. 63 BY 8 LOOP
+		FOR n IN 1 .. 61 BY 20 LOOP
+			FOR m IN 2 .. 62 BY 20 LOOP
 				tab := left(repeat(letters[1], n), 63 / octet_length(letters[1]));
 				col := left(repeat(letters[2], m), 63 / octet_length(letters[2]));
 				FOREACH columns IN ARRAY ARRAY[format('%I', col), format('%I, c', col)] LOOP

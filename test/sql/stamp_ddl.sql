@@ -17,7 +17,7 @@ CREATE VIEW declared AS
 	SELECT tgrelid::regclass || ' ' || regexp_replace(pg_get_triggerdef(oid), '.* EXECUTE FUNCTION ', '') || CASE tgenabled WHEN 'O' THEN '' ELSE ' ' || tgenabled::text END AS declared
 	FROM pg_trigger
 	WHERE tgfoid IN (SELECT oid FROM pg_proc WHERE pronamespace = 'orm_ext'::regnamespace) AND tgparentid = 0
-		AND tgrelid <> 'orm_ext.naming_template'::regclass
+		AND tgrelid NOT IN (SELECT oid FROM pg_class WHERE relnamespace = 'orm_ext'::regnamespace)
 	ORDER BY tgrelid::regclass::text, tgname;
 TABLE declared;
 

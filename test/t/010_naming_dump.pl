@@ -161,29 +161,28 @@ clean('pg_restore --clean --if-exists', 'pg_restore', '--clean', '--if-exists', 
 
 note 'where naming_check is set';
 
-# As above, with one setting; for each the custom format and, in turn, others.
+# Kinds of dumps, which take turns.
 my @ways = (
+	[ custom => [ @restore, '-d', 'restored', "$dumps/custom" ] ],
 	[ plain => [ @psql, '-d', 'restored', '-f', "$dumps/plain" ] ],
 	[ directory => [ @restore, '-j2', '-d', 'restored', "$dumps/directory" ] ],
-	[ sections => map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'pre-data', 'data', 'post-data' ]);
+	[ sections => map { [ @psql, '-d', 'restored', '-f', "$dumps/$_" ] } 'pre-data', 'data', 'post-data' ],
+	[ inserts => [ @psql, '-d', 'restored', '-f', "$dumps/inserts" ] ]);
 
+# Restore while naming_check is set somewhere, and compare.
 sub restore_with
 {
 	my ($where, $mode) = @_;
-	my $other = shift @ways;
+	my $way = shift @ways;
+	my ($kind, @commands) = @$way;
+	my $name = "$where, $mode, $kind";
 
-	push @ways, $other;
-	for my $way ([ custom => [ @restore, '-d', 'restored', "$dumps/custom" ] ], $other)
-	{
-		my ($name, @commands) = @$way;
-
-		ask($node, 'postgres', 'CREATE DATABASE restored');
-		is(join('', map { run_client($node, "$where, $mode, $name: $_->[0]", @$_) } @commands), '',
-			"$where, $mode, $name: nobody is told anything");
-		is_like_original("$where, $mode, $name", $node, 'restored');
-		like(told($node, 'restored', $wrong), $answer{$mode}, "$where, $mode: it is in force");
-		drop_database('restored');
-	}
+	push @ways, $way;
+	ask($node, 'postgres', 'CREATE DATABASE restored');
+	is(join('', map { run_client($node, "$name: $_->[0]", @$_) } @commands), '', "$name: nobody is told anything");
+	is_like_original($name, $node, 'restored');
+	like(told($node, 'restored', $wrong), $answer{$mode}, "$name: it is in force");
+	drop_database('restored');
 	return;
 }
 
@@ -237,6 +236,13 @@ note 'what does look like a user';
 # The two settings by which a restore is known have to be there together.
 like(told($node, 'wild', "SET check_function_bodies = off; $wrong"), $answer{error}, 'check_function_bodies = off alone is no restore');
 like(told($node, 'wild', "SET row_security = off; $wrong"), $answer{error}, 'row_security = off alone is no restore');
+
+# The same dump without the lines that say what it is.
+my $script = slurp_file("$dumps/plain") =~ s/^SET (?:check_function_bodies|row_security) .*\n//mgr;
+
+empty_database('restored', q(orm_ext.naming_check = 'error'));
+like(told($node, 'restored', $script), qr/ERROR:  42602: name "/, 'a script that could be a restore is not one without its settings');
+drop_database('restored');
 
 note 'pg_upgrade --link';
 

@@ -111,7 +111,9 @@ sub as_of_postgres
 my $told = q(SELECT event, tag, type, schema, identity, in_extension FROM told ORDER BY n);
 my $counted = q(
 	SELECT query, toplevel, calls, rows FROM pg_stat_statements AS s JOIN pg_database AS d ON d.oid = dbid
-	WHERE datname = current_database() AND query ~ '^(CREATE|ALTER|DROP|DO|PREPARE)' AND query !~ 'told|EVENT TRIGGER|SCHEMA (IF EXISTS )?shop' ORDER BY query COLLATE "C", toplevel);
+	WHERE datname = current_database() AND query ~ '^(CREATE|ALTER|DROP|DO|PREPARE)'
+		AND query !~ 'told|EVENT TRIGGER|SCHEMA (IF EXISTS )?shop'
+	ORDER BY query COLLATE "C", toplevel);
 
 sub check_neighbours
 {
@@ -174,8 +176,11 @@ $node->append_conf('postgresql.conf', 'orm_ext.naming_follow = on');
 $node->reload;
 run_both('naming_follow');
 like(ask($node, 'app', $told), qr/^ddl_command_end\|ALTER TABLE\/ALTER TABLE\|table\|shop\|shop\.renamed\|f$/m, 'the table that was renamed is told of');
-is(ask($node, 'app', q(SELECT string_agg(identity, ' ' ORDER BY identity COLLATE "C") FROM told WHERE event = 'ddl_command_end' AND tag ~ '^ALTER (INDEX|SEQUENCE)/')),
-	join(' ', map { "shop.$_" } qw(ix_renamed_a_b ix_renamed_a_b1 ix_renamed_account_id ix_renamed_b ix_renamed_b1 pk_renamed renamed_id_seq uq_entry_cc uq_renamed_a_b uq_renamed_b uq_renamed_cc)),
+is(ask($node, 'app', q(
+		SELECT string_agg(identity, ' ' ORDER BY identity COLLATE "C") FROM told
+		WHERE event = 'ddl_command_end' AND tag ~ '^ALTER (INDEX|SEQUENCE)/')),
+	join(' ', map { "shop.$_" } qw(ix_renamed_a_b ix_renamed_a_b1 ix_renamed_account_id ix_renamed_b ix_renamed_b1 pk_renamed
+			renamed_id_seq uq_entry_cc uq_renamed_a_b uq_renamed_b uq_renamed_cc)),
 	'... and each index and sequence that has followed');
 is(ask($node, 'app', q(SELECT string_agg(indexname, ' ' ORDER BY indexname COLLATE "C") FROM pg_indexes WHERE schemaname = 'shop' AND tablename = 'renamed')),
 	'ix_renamed_a_b ix_renamed_a_b1 ix_renamed_account_id ix_renamed_b ix_renamed_b1 pk_renamed uq_renamed_a_b uq_renamed_b uq_renamed_cc',

@@ -10,6 +10,7 @@ use lib "$FindBin::RealBin/lib";
 use OrmExt::Naming;
 use OrmExt::Test;
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $conf = q(
@@ -123,7 +124,7 @@ ask($subscriber, 'copy', 'CALL orm_ext.apply_naming(NULL, false)');
 isnt(names_of($subscriber, 'copy'), $names, 'the subscriber\'s names change');
 ask($primary, 'app', q(UPDATE item SET v = 'again' WHERE id = 7; TRUNCATE part; INSERT INTO part VALUES (60)));
 same_rows('changes after the subscriber\'s names have changed');
-unlike(PostgreSQL::Test::Utils::slurp_file($subscriber->logfile, $offset), qr/42602|naming convention/, 'no worker was told anything');
+unlike(slurp_file($subscriber->logfile, $offset), qr/42602|naming convention/, 'no worker was told anything');
 
 note 'the standby becomes a primary';
 
@@ -132,7 +133,8 @@ $standby->promote;
 is(ask($standby, 'app', q(
 		CREATE TABLE fresh (a int PRIMARY KEY, b int);
 		CREATE INDEX ON fresh (b);
-		SELECT string_agg(indexname, ' ' ORDER BY indexname COLLATE "C") FROM pg_indexes WHERE tablename = 'fresh')), 'ix_public_fresh_b other_fresh', 'names are given');
+		SELECT string_agg(indexname, ' ' ORDER BY indexname COLLATE "C") FROM pg_indexes WHERE tablename = 'fresh')),
+	'ix_public_fresh_b other_fresh', 'names are given');
 like(told($standby, 'app', 'CREATE INDEX odd ON fresh (a)'), qr/ERROR:  42602/, '... and checked');
 
 $_->stop for $subscriber, $standby, $primary;

@@ -85,7 +85,7 @@ CASES = [
          'ALTER INDEX item_code_key RENAME TO item_code_key1; ALTER INDEX item_code_key1 RENAME TO item_code_key',
          at_most=None, repetitions=30, timed=False, altering=True),
     Case('COMMENT ON TABLE', "COMMENT ON TABLE item IS 'comment $n'", repetitions=200, timed=False),
-    Case('BEGIN and COMMIT', 'BEGIN; COMMIT', 1.01, repetitions=300, timed=False),
+    Case('BEGIN and COMMIT', 'BEGIN; COMMIT', 1.02, repetitions=300, timed=False),
 ]
 
 ROUNDS = 41

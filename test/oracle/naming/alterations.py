@@ -1,9 +1,13 @@
 """Statements that change, rename and drop what is there."""
 
 from .creations import Creations
-from .statement import joined, literal, Named, quote, Ref, Statement
+from .quoting import literal, quote
+from .statement import joined, Named, Ref, Statement
 from .templates import clip, LIMIT
 from .words import COLUMNS, SCHEMAS, TABLES
+
+WORDS_OF_KINDS = {'r': 'TABLE', 'p': 'TABLE', 'f': 'FOREIGN TABLE', 'v': 'VIEW', 'm': 'MATERIALIZED VIEW',
+                  'S': 'SEQUENCE'}
 
 
 class Alterations(Creations):
@@ -54,11 +58,10 @@ class Alterations(Creations):
         """ADD a constraint."""
         pieces = self.table_constraint(row['schema'], row['name'], self.columns(row), self.partition_key(row),
                                        foreign=row['kind'] == 'f')
-        valid = ' NOT VALID' if self.chance(0.1) and any('CHECK (' in piece or 'FOREIGN KEY' in piece for piece in pieces
-                                                         if isinstance(piece, str)) else ''
-        if any(isinstance(piece, str) and 'REFERENCES' in piece and 'FOREIGN KEY' not in piece for piece in pieces):
-            return None
-        return ['ADD ', *pieces, valid]
+        texts = [piece for piece in pieces if isinstance(piece, str)]
+        if self.chance(0.1) and any('CHECK (' in text or 'FOREIGN KEY' in text for text in texts):
+            pieces.append(' NOT VALID')
+        return ['ADD ', *pieces]
 
     def sub_column(self, row):
         """ADD COLUMN with constraints behind it."""
@@ -107,7 +110,23 @@ class Alterations(Creations):
             return None
         kind = self.rng.choice(('uq', 'uq', 'pk'))
         named = self.maybe_named(item.thing().but(kind=kind))
+        for piece in named:
+            if isinstance(piece, Named):
+                piece.judged = False
         return ['ADD ', *named, 'UNIQUE' if kind == 'uq' else 'PRIMARY KEY', ' USING INDEX ', Ref(item.oid)]
+
+    def using(self):
+        """ADD … USING INDEX of an index that can be used."""
+        item = self.objects(('ix',), lambda item: item.unique and not item.odd
+                            and ' WHERE ' not in item.row['definition'])
+        part = item and self.sub_using(self.row_of(item))
+        if not part:
+            row = self.some('r')
+            if not row:
+                return self.create_table()
+            key = ', '.join(map(quote, self.keyed(self.columns(row), self.how_many())))
+            return Statement([f'CREATE UNIQUE INDEX ON {self.context.place(row)} ({key})'], 'create index')
+        return Statement([f'ALTER TABLE {self.context.place(self.row_of(item))} ', *part], 'using index')
 
     def sub_type(self, row):
         """ALTER COLUMN TYPE: constraints are made anew."""
@@ -131,11 +150,11 @@ class Alterations(Creations):
                  and row['oid'] != parent['oid'] and self.columns(row) == self.columns(parent)]
         if loose and self.chance(0.8):
             child = self.rng.choice(loose)
-            return Statement([f'ALTER TABLE {self.context.place(parent)} ATTACH PARTITION {self.context.place(child)} '
-                              f'{self.bound(parent)}'], 'attach')
-        self.attempts = 12
+            return Statement([f'ALTER TABLE {self.context.place(parent)} ATTACH PARTITION'
+                              f' {self.context.place(child)} {self.bound(parent)}'], 'attach')
         schema, table, place = self.new_place(TABLES)
-        elements = [f'LIKE {self.context.place(parent)} INCLUDING ', self.rng.choice(('ALL', 'INDEXES', 'CONSTRAINTS'))]
+        elements = [f'LIKE {self.context.place(parent)} INCLUDING ',
+                    self.rng.choice(('ALL', 'INDEXES', 'CONSTRAINTS'))]
         if self.chance(0.4):
             elements += [', ', *self.table_constraint(schema, table, self.columns(parent))]
         return Statement([f'CREATE TABLE {place} (', *elements, ')'], 'table to attach', [parent])
@@ -144,7 +163,8 @@ class Alterations(Creations):
         """INHERIT and NO INHERIT."""
         child = self.some('r', lambda row: row['parents'] and not row['partition'])
         if child and self.chance(0.6):
-            return Statement([f"ALTER TABLE {self.context.place(child)} NO INHERIT {child['parents'][0]}"], 'no inherit')
+            return Statement([f"ALTER TABLE {self.context.place(child)} NO INHERIT {child['parents'][0]}"],
+                             'no inherit')
         child, parent = self.some('r'), self.some('r')
         if not child or child['oid'] == parent['oid']:
             return self.create_table()
@@ -160,13 +180,13 @@ class Alterations(Creations):
     def rename_table(self):
         """ALTER TABLE … RENAME TO."""
         row = self.some('rpf')
-        self.attempts = 12
         if not row:
             return None
         text = self.rng.choice(TABLES)
         if clip(text, LIMIT) in self.context.plain.relation_names[row['schema']] and not self.chance(0.1):
             return None
-        return Statement([f'ALTER TABLE {self.context.place(row)} RENAME TO {quote(text)}'], 'rename table', renames=True)
+        return Statement([f'ALTER TABLE {self.context.place(row)} RENAME TO {quote(text)}'], 'rename table',
+                         renames=True)
 
     def rename_column(self):
         """ALTER TABLE … RENAME COLUMN."""
@@ -188,8 +208,8 @@ class Alterations(Creations):
             return None
         named = self.name(item.thing())
         named.oid = item.oid
-        return Statement([f'ALTER TABLE {self.context.place(self.row_of(item))} RENAME CONSTRAINT ', Ref(item.oid), ' TO ',
-                          named], 'rename constraint')
+        return Statement([f'ALTER TABLE {self.context.place(self.row_of(item))} RENAME CONSTRAINT ', Ref(item.oid),
+                          ' TO ', named], 'rename constraint')
 
     def rename_index(self):
         """ALTER INDEX … RENAME TO, which renames a constraint, too."""
@@ -235,9 +255,8 @@ class Alterations(Creations):
         row = self.some(kind, lambda row: not row['owned_by'])
         if not row:
             return self.create_table()
-        word = {'r': 'TABLE', 'p': 'TABLE', 'f': 'FOREIGN TABLE', 'v': 'VIEW', 'm': 'MATERIALIZED VIEW', 'S': 'SEQUENCE'}
-        return Statement([f"DROP {word[row['kind']]} {self.context.place(row)}{' CASCADE' if self.chance(0.7) else ''}"],
-                         'drop')
+        cascade = ' CASCADE' if self.chance(0.7) else ''
+        return Statement([f"DROP {WORDS_OF_KINDS[row['kind']]} {self.context.place(row)}{cascade}"], 'drop')
 
     def comment(self):
         """COMMENT ON a constraint or an index: the names must lead to the right one."""
@@ -247,8 +266,8 @@ class Alterations(Creations):
         text = literal(f'about {item.kind} {self.rng.randrange(100)}')
         if item.kind == 'ix' or item.index and self.chance(0.3):
             return Statement(['COMMENT ON INDEX ', *self.index_place(item), f' IS {text}'], 'comment')
-        return Statement(['COMMENT ON CONSTRAINT ', Ref(item.oid), f' ON {self.context.place(self.row_of(item))} IS {text}'],
-                         'comment')
+        place = self.context.place(self.row_of(item))
+        return Statement(['COMMENT ON CONSTRAINT ', Ref(item.oid), f' ON {place} IS {text}'], 'comment')
 
     def reindex(self):
         """REINDEX, which makes transient indexes when it runs concurrently."""
@@ -281,9 +300,10 @@ class Alterations(Creations):
         few = len(self.context.plain.tables()) < 3
         many = len(self.context.plain.tables()) > 16
         forms = {'create_table': 30 if not many else 3, 'partition': 6 if not many else 1, 'create_index': 20,
-                 'alter_table': 30, 'rename': 14, 'drop': 6 if not many else 40, 'attach': 5, 'inherit': 2, 'occupant': 5,
-                 'comment': 2, 'foreign_table': 2, 'create_schema': 2, 'reindex': 1, 'statistics': 1, 'path': 2,
-                 'both': 1, 'function': 1, 'dynamic': 1}
+                 'alter_table': 30, 'rename': 14, 'drop': 6 if not many else 40, 'attach': 5, 'inherit': 2,
+                 'occupant': 5, 'comment': 2, 'foreign_table': 2, 'create_schema': 2, 'reindex': 1,
+                 'statistics': 1, 'path': 2,
+                 'both': 1, 'function': 1, 'dynamic': 1, 'using': 4}
         form = 'create_table' if few else self.rng.choices(list(forms), list(forms.values()))[0]
         made = getattr(self, form)()
         if not made.alone and made.kind in ('create table', 'create index', 'alter table', 'rename constraint') \
@@ -291,5 +311,3 @@ class Alterations(Creations):
             return self.block(made)
         return made
 
-
-__all__ = ['Alterations', 'Named']

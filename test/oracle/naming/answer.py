@@ -9,8 +9,8 @@ from twin.compare import LOST
 
 FIELDS = ('severity', 'message_primary', 'message_detail', 'message_hint', 'context', 'schema_name', 'table_name',
           'column_name', 'datatype_name', 'constraint_name')
-OURS = re.compile(r'name "(.*)" of (primary key|(?:unique|foreign key|check|exclusion) constraint|index) on table "(.*)"'
-                  r' does not follow the naming convention', re.DOTALL)
+OURS = re.compile(r'name "(.*)" of (primary key|(?:unique|foreign key|check|exclusion) constraint|index)'
+                  r' on table "(.*)" does not follow the naming convention', re.DOTALL)
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 # CREATE INDEX IF NOT EXISTS whose name may have been cut: said in addition to what PostgreSQL says.
 EXISTING = re.compile(r'index ".*" exists already, but not with these columns of table', re.DOTALL)
@@ -120,10 +120,11 @@ def differ(one, other, names, known, loose):
     """Whether two texts differ in more than names."""
     if one == other or one == translate(other, names):
         return False
-    if one and other and TEMPORARY.sub('pg_temp', one) == TEMPORARY.sub('pg_temp', DATABASE.sub(r'oracle_plain_\1', other)):
-        return False
     if one is None or other is None:
         return True
+    other = DATABASE.sub(r'oracle_plain_\1', other)
+    if TEMPORARY.sub('pg_temp', one) == TEMPORARY.sub('pg_temp', other):
+        return False
     if blurred(one, known) == blurred(other, known) and (loose or known):
         return False
     return not (loose and WORDS.sub('?', blurred(one, known)) == WORDS.sub('?', blurred(other, known)))

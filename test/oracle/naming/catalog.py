@@ -6,12 +6,14 @@ import re
 
 from .templates import Thing
 
-SCHEMAS = '''n.oid = pg_my_temp_schema() OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'orm_ext')'''
+SCHEMAS = '''n.oid = pg_my_temp_schema() OR n.nspname !~ '^pg_'
+    AND n.nspname NOT IN ('information_schema', 'orm_ext')'''
 SCHEMA = '''CASE WHEN n.oid = pg_my_temp_schema() THEN 'pg_temp' ELSE n.nspname END'''
 
 RELATIONS = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
-    SELECT c.oid::bigint AS oid, {SCHEMA} AS schema, c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence,
-        c.relispartition AS partition, c.reloftype::regtype::text AS of_type, c.relreplident AS replident,
+    SELECT c.oid::bigint AS oid, {SCHEMA} AS schema, c.relname AS name, c.relkind AS kind,
+        c.relpersistence AS persistence, c.relispartition AS partition, c.reloftype::regtype::text AS of_type,
+        c.relreplident AS replident,
         c.reloptions AS options, pg_get_userbyid(c.relowner) AS owner, c.relacl::text AS acl,
         c.relrowsecurity AS row_security, c.relam::bigint AS am, c.relhassubclass AS parent,
         pg_get_expr(c.relpartbound, c.oid) AS bound,
@@ -33,7 +35,8 @@ RELATIONS = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
     WHERE c.relkind NOT IN ('i', 'I', 't') AND ({SCHEMAS})) r'''
 
 INDEXES = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
-    SELECT x.oid::bigint AS oid, {SCHEMA} AS schema, x.relname AS name, t.relname AS table, i.indrelid::bigint AS relation,
+    SELECT x.oid::bigint AS oid, {SCHEMA} AS schema, x.relname AS name, t.relname AS table,
+        i.indrelid::bigint AS relation,
         substr(pg_get_indexdef(x.oid), length('CREATE INDEX ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END
             || quote_ident(x.relname)) + 1) AS definition,
         i.indisunique AS unique, i.indisprimary AS primary, i.indisvalid AS valid, i.indisclustered AS clustered,
@@ -48,9 +51,11 @@ INDEXES = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
     WHERE t.relkind <> 't' AND ({SCHEMAS})) r'''
 
 CONSTRAINTS = f'''SELECT coalesce(json_agg(r ORDER BY r.oid), '[]') FROM (
-    SELECT o.oid::bigint AS oid, {SCHEMA} AS schema, o.conname AS name, o.contype AS type, t.relname AS table, o.conrelid::bigint AS relation,
+    SELECT o.oid::bigint AS oid, {SCHEMA} AS schema, o.conname AS name, o.contype AS type, t.relname AS table,
+        o.conrelid::bigint AS relation,
         d.typname AS domain, pg_get_constraintdef(o.oid) AS definition, o.conkey AS key, o.confkey AS referred_key,
-        o.confrelid::bigint AS referred, f.relname AS referred_name, o.conindid::bigint AS index, o.conparentid::bigint AS parent,
+        o.confrelid::bigint AS referred, f.relname AS referred_name, o.conindid::bigint AS index,
+        o.conparentid::bigint AS parent,
         o.conislocal AS local, o.coninhcount AS inherited, o.convalidated AS validated,
         o.condeferrable AS deferrable, o.condeferred AS deferred, o.connoinherit AS no_inherit,
         CASE WHEN o.contype = 'c' THEN o.conbin::text END AS expression,
@@ -168,6 +173,7 @@ def breadth_first(node, operators):
     found = []
 
     def walk(item, level, above):
+        """Notes the columns of a node and of all below it."""
         if item[0] == 'VAR':
             found.append((level, len(found), int(value(item, 'varattno'))))
         below = level + depth(item, above, operators)
@@ -233,18 +239,19 @@ class Catalog:
             clone = 'inherited' if not row['local'] else 'merged'
         signature = (kind, row['schema'], row['table'], row['domain'], row['definition'], row['local'],
                      row['inherited'], row['validated'], row['deferrable'], row['deferred'], row['no_inherit'],
-                     bool(row['parent']), row['comment'], self.index_signature(index) if kind != 'fk' and index else ())
+                     bool(row['parent']), row['comment'],
+                     self.index_signature(index) if kind != 'fk' and index else ())
         return Object(row['oid'], kind, row['schema'], row['table'], row['name'], signature, columns, native,
                       row['referred_name'], tuple(referred.get(number, '') for number in row['referred_key'] or ()),
                       False, clone, row['parent'], row['relation'], row['index'] if kind != 'fk' else 0, odd, row=row)
 
     def index(self, row):
         """The object for an index."""
+        columns = self.index_columns(row)
         return Object(row['oid'], 'ix', row['schema'], row['table'], row['name'],
-                      ('ix', row['schema'], row['table'], *self.index_signature(row)), self.index_columns(row),
-                      tuple(row['own']), unique=row['unique'], clone='clone' if row['parent'] else '',
-                      parent=row['parent'] or 0, relation=row['relation'], odd=self.is_odd(row, self.index_columns(row)), valid=row['valid'],
-                      row=row)
+                      ('ix', row['schema'], row['table'], *self.index_signature(row)), columns, tuple(row['own']),
+                      unique=row['unique'], clone='clone' if row['parent'] else '', parent=row['parent'] or 0,
+                      relation=row['relation'], odd=self.is_odd(row, columns), valid=row['valid'], row=row)
 
     @staticmethod
     def index_signature(row):
@@ -266,7 +273,7 @@ class Catalog:
 
     @staticmethod
     def is_odd(row, columns):
-        """Whether PostgreSQL's own name has other words than the columns': expressions, INCLUDE, columns renamed since."""
+        """Whether PostgreSQL's own name has other words: expressions, INCLUDE, columns renamed since."""
         return tuple(row['own']) != columns
 
     def named(self, schema, name):
@@ -285,7 +292,8 @@ class Catalog:
 
 def relation_rows(catalog):
     """What two databases must have in common about relations, as {(schema, name): row}."""
-    return {(row['schema'], row['name']): {key: item for key, item in row.items() if key not in ('oid', 'parent_oids')}
+    oids = ('oid', 'parent_oids')
+    return {(row['schema'], row['name']): {key: item for key, item in row.items() if key not in oids}
             for row in catalog.relations.values()}
 
 
@@ -296,7 +304,7 @@ def origins(catalog):
         if item.parent:
             result[item.oid] = item.parent
         elif item.clone:
-            parents = catalog.relations[item.relation]['parent_oids'] or () if item.relation in catalog.relations else ()
+            parents = catalog.relations[item.relation]['parent_oids'] or ()
             result[item.oid] = next((other.oid for other in catalog.objects.values() if other.relation in parents
                                      and (other.kind, other.name) == (item.kind, item.name)), 0)
     return result

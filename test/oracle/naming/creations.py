@@ -1,12 +1,14 @@
 """Statements that make tables, indexes and what else occupies names."""
 
 from .elements import Elements, WITHOUT_ORDER
-from .statement import joined, literal, Named, quote, Statement
+from .quoting import literal, quote
+from .statement import joined, Named, Statement
 from .templates import clip, cut, choice, LIMIT, Thing
 from .words import COLUMNS, SCHEMAS, TABLES
 
 LIKE_OPTIONS = ('ALL', 'ALL', 'INDEXES', 'CONSTRAINTS', 'CONSTRAINTS INCLUDING INDEXES', 'DEFAULTS',
                 'ALL EXCLUDING INDEXES', 'INDEXES INCLUDING COMMENTS')
+PERSISTENCE = {'p': '', 't': 'TEMP ', 'u': 'UNLOGGED '}
 PARTITIONABLE = ('integer', 'bigint', 'int', 'serial')
 
 
@@ -36,79 +38,88 @@ class Creations(Elements):
 
     # New names of relations
 
-    def new_place(self, names, persistence='p'):
-        """(schema, name, text) for something new; the name may be taken."""
+    def new_place(self, names, persistence='p', attempts=12):
+        """(schema, name, text) for something new; the name is seldom taken."""
         rng, catalog = self.rng, self.context.plain
         text = rng.choice(names)
         name = clip(text, LIMIT)
         path = self.context.path
         if persistence == 't':
             return 'pg_temp', name, quote(text)
-        schemas = [schema for schema in self.context.schemas()]
+        schemas = self.context.schemas()
         if (path and self.chance(0.6)) or not schemas:
             schema, place = path[0] if path else 'nowhere', quote(text)
         else:
             schema = rng.choice(schemas) if not self.chance(0.02) else 'nowhere'
             place = f'{quote(schema)}.{quote(text)}'
-        if name in catalog.relation_names[schema] and not self.chance(0.06) and self.attempts > 0:
-            self.attempts -= 1
-            return self.new_place(names, persistence)
+        if name in catalog.relation_names[schema] and attempts and not self.chance(0.06):
+            return self.new_place(names, persistence, attempts - 1)
         return schema, name, place
 
     # Tables
 
     def create_table(self):
-        """CREATE TABLE in its simplest and commonest forms."""
+        """CREATE TABLE."""
         rng = self.rng
-        self.attempts = 12
         persistence = rng.choices('ptu', (20, 2, 1))[0]
-        schema, table, place = self.new_place(TABLES, persistence)
-        columns, elements, must, tail, like = self.new_columns(rng.randint(1, 5)), [], (), '', []
-        form = rng.choices(('plain', 'like', 'inherits', 'partitioned', 'type'), (10, 4, 3, 4, 1))[0]
-        parts = []
-        if form == 'like':
-            source = self.some('rpfv')
-            if source:
-                like.append(source)
-                taken = {name for name, _ in self.columns(source)}
-                columns = [column for column in columns if clip(column[0], LIMIT) not in taken][:2]
-                options = ' INCLUDING '.join(['', rng.choice(LIKE_OPTIONS)])
-                parts.append([f'LIKE {self.context.place(source)}{options}'])
-        elif form == 'inherits':
-            parents = [row for row in (self.some('r', lambda row: not row['partition']) for _ in range(rng.randint(1, 2)))
-                       if row]
-            if parents:
-                places = list(dict.fromkeys(self.context.place(row) for row in parents))
-                tail = f" INHERITS ({', '.join(places)})"
-                taken = {name for row in parents for name, _ in self.columns(row)}
-                columns = [column for column in columns if clip(column[0], LIMIT) not in taken or self.chance(0.1)]
-        elif form == 'partitioned':
-            keys = [name for name, kind in columns if kind in PARTITIONABLE]
-            if keys:
-                must = tuple(keys[:1])
-                strategy = rng.choice(('LIST', 'RANGE', 'HASH'))
-                tail = f' PARTITION BY {strategy} ({quote(must[0])})'
-        elif form == 'type':
-            return self.typed_table(schema, table, place)
+        target = self.new_place(TABLES, persistence)
+        columns = self.new_columns(rng.randint(1, 5))
+        forms = {'plain': 10, 'like': 4, 'inherits': 3, 'partitioned': 4, 'type': 1}
+        form = rng.choices(list(forms), list(forms.values()))[0]
         self.feature(f'table: {form}')
-        if columns:
-            elements = self.new_table_elements(schema, table, columns, must)
-        if parts:
-            elements = joined(', ', [*parts, elements] if elements and self.chance(0.5) else
-                              [*([elements] if elements else []), *parts])
-        if like and self.chance(0.4):
-            known = self.columns(like[0])
-            elements += [', ', *self.table_constraint(schema, table, known)]
-        if form == 'inherits' and tail and self.chance(0.5):
-            known = self.columns(parents[0])
-            extra = self.table_constraint(schema, table, known)
-            elements += [', ', *extra] if elements else extra
-        word = {'p': '', 't': 'TEMP ', 'u': 'UNLOGGED '}[persistence]
+        if form == 'type':
+            return self.typed_table(*target, persistence)
+        elements, tail, like = getattr(self, f'{form}_table')(*target[:2], columns)
         exists = 'IF NOT EXISTS ' if self.chance(0.05) else ''
-        commit = ' ON COMMIT DROP' if persistence == 't' and self.chance(0.2) and self.context.transaction else ''
-        return Statement([f'CREATE {word}TABLE {exists}{place} (', *elements, f'){tail}{commit}'], 'create table', like)
+        drop = persistence == 't' and self.context.transaction and self.chance(0.2)
+        return Statement([f'CREATE {PERSISTENCE[persistence]}TABLE {exists}{target[2]} (', *elements,
+                          f"){tail}{' ON COMMIT DROP' if drop else ''}"], 'create table', like)
 
-    def typed_table(self, schema, table, place):
+    # Forms of a table: (elements, what is behind them, relations that LIKE copies)
+
+    def plain_table(self, schema, table, columns):
+        """A table by itself."""
+        return self.new_table_elements(schema, table, columns), '', []
+
+    def partitioned_table(self, schema, table, columns):
+        """PARTITION BY."""
+        keys = [name for name, kind in columns if kind in PARTITIONABLE]
+        if not keys:
+            return self.plain_table(schema, table, columns)
+        strategy = self.rng.choice(('LIST', 'RANGE', 'HASH'))
+        return (self.new_table_elements(schema, table, columns, tuple(keys[:1])),
+                f' PARTITION BY {strategy} ({quote(keys[0])})', [])
+
+    def like_table(self, schema, table, columns):
+        """LIKE, with elements before and after it."""
+        source = self.some('rpfv')
+        if not source:
+            return self.plain_table(schema, table, columns)
+        taken = {name for name, _ in self.columns(source)}
+        columns = [column for column in columns if clip(column[0], LIMIT) not in taken][:2]
+        options = self.rng.choice(LIKE_OPTIONS)
+        parts = [[f'LIKE {self.context.place(source)} INCLUDING {options}']]
+        if columns:
+            own = self.new_table_elements(schema, table, columns)
+            parts.insert(self.rng.randint(0, 1), own)
+        if self.chance(0.4):
+            parts.append(self.table_constraint(schema, table, self.columns(source)))
+        return joined(', ', parts), '', [source]
+
+    def inherits_table(self, schema, table, columns):
+        """INHERITS, from one or two."""
+        parents = [self.some('r', lambda row: not row['partition']) for _ in range(self.rng.randint(1, 2))]
+        if not all(parents):
+            return self.plain_table(schema, table, columns)
+        taken = {name for row in parents for name, _ in self.columns(row)}
+        columns = [column for column in columns if clip(column[0], LIMIT) not in taken or self.chance(0.1)]
+        parts = [self.new_table_elements(schema, table, columns)] if columns else []
+        if self.chance(0.5):
+            parts.append(self.table_constraint(schema, table, self.columns(parents[0])))
+        places = dict.fromkeys(self.context.place(row) for row in parents)
+        return joined(', ', parts), f" INHERITS ({', '.join(places)})", []
+
+    def typed_table(self, schema, table, place, persistence):
         """CREATE TABLE … OF type."""
         types = self.some('c')
         if not types:
@@ -122,8 +133,8 @@ class Creations(Elements):
         for _ in range(self.rng.randint(0, 2)):
             parts.append(self.table_constraint(schema, table, columns))
         elements = ['(', *joined(', ', parts), ')'] if parts else []
-        self.feature('table: type')
-        return Statement([f'CREATE TABLE {place} OF {self.context.place(types)} ', *elements], 'create table')
+        head = f'CREATE {PERSISTENCE[persistence]}TABLE {place} OF {self.context.place(types)} '
+        return Statement([head, *elements], 'create table')
 
     def bound(self, parent):
         """A bound for a new partition."""
@@ -142,12 +153,11 @@ class Creations(Elements):
         parent = self.some('p')
         if not parent:
             return self.create_table()
-        self.attempts = 12
         schema, table, place = self.new_place(TABLES)
         columns, parts, tail = self.columns(parent), [], ''
         must = self.partition_key(parent)
-        if self.chance(0.25):
-            tail, must = f' PARTITION BY {self.rng.choice(("LIST", "RANGE", "HASH"))} ({quote(must[0])})' if must else '', must
+        if must and self.chance(0.25):
+            tail = f" PARTITION BY {self.rng.choice(('LIST', 'RANGE', 'HASH'))} ({quote(must[0])})"
         for name, kind in columns:
             pieces = self.inline(schema, table, name, kind) if self.chance(0.2) else []
             if pieces:
@@ -160,7 +170,6 @@ class Creations(Elements):
 
     def foreign_table(self):
         """CREATE FOREIGN TABLE."""
-        self.attempts = 12
         schema, table, place = self.new_place(TABLES)
         columns = [column for column in self.new_columns(self.rng.randint(1, 4)) if column[1] != 'serial']
         if not columns:
@@ -255,8 +264,9 @@ class Creations(Elements):
         if row['schema'] == 'pg_temp' or (name in catalog.relation_names[row['schema']] and self.chance(0.9)):
             name = rng.choice(COLUMNS)
         place = f"{quote(row['schema'])}.{quote(name)}"
-        forms = [f'CREATE VIEW {place} AS SELECT 1 AS id', f'CREATE SEQUENCE {place}', f'CREATE TYPE {place} AS (id int)',
-                 f'CREATE MATERIALIZED VIEW {place} AS SELECT 1 AS id, 2 AS a', f'CREATE TABLE {place} (id int)']
+        forms = [f'CREATE VIEW {place} AS SELECT 1 AS id', f'CREATE SEQUENCE {place}',
+                 f'CREATE TYPE {place} AS (id int)', f'CREATE TABLE {place} (id int)',
+                 f'CREATE MATERIALIZED VIEW {place} AS SELECT 1 AS id, 2 AS a']
         if row['schema'] == 'pg_temp':
             forms = forms[:2]
         if rng.random() < 0.4 and row['schema'] != 'pg_temp':
@@ -269,7 +279,7 @@ class Creations(Elements):
 
     def block(self, statement):
         """A statement within a DO block."""
-        if any(word in ''.join(piece for piece in statement.pieces if isinstance(piece, str)) for word in ('$x$', '$$')):
+        if any(isinstance(piece, str) and '$x$' in piece for piece in statement.pieces):
             return statement
         return statement.wrapped('DO $x$ BEGIN ', '; END $x$', 'do')
 

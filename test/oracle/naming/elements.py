@@ -1,6 +1,7 @@
 """Columns, expressions and constraints of random tables."""
 
-from .statement import joined, Named, quote
+from .quoting import quote
+from .statement import joined, Named
 from .templates import clip, cut, expand, LIMIT, native, Thing
 from .words import COLUMNS, NAMES, TYPES, WORDS
 
@@ -96,7 +97,8 @@ class Elements:
         rng = self.rng
         (one, kind), (two, other) = rng.choice(columns), rng.choice(columns)
         a, b = quote(one), quote(two)
-        forms = [(f'{a} IS NOT NULL', [one]), (f'{a} IS NOT NULL', [one]), (f'{a} IS NOT NULL OR {b} IS NULL', [one, two]),
+        forms = [(f'{a} IS NOT NULL', [one]), (f'{a} IS NOT NULL', [one]),
+                 (f'{a} IS NOT NULL OR {b} IS NULL', [one, two]),
                  (f'({a} IS NULL) = ({b} IS NULL)', [one, two]), ('true', [])]
         if kind in NUMBERS:
             forms += [(f'abs({a}) < {b}', [two, one])] * (one != two and other in NUMBERS)
@@ -257,7 +259,8 @@ class Elements:
 
     def new_table_elements(self, schema, table, columns, must=(), foreign=False):
         """Columns and constraints in the order of a CREATE TABLE."""
-        parts = [[f'{quote(name)} {kind}', *self.inline(schema, table, name, kind, foreign)] for name, kind in columns]
+        parts = [[f'{quote(name)} {kind}', *self.inline(schema, table, name, kind, foreign)]
+                 for name, kind in columns]
         for _ in range(self.rng.choices((0, 1, 2, 3, 4), (3, 6, 4, 2, 1))[0]):
             part = self.table_constraint(schema, table, columns, must, foreign=foreign)
             parts.insert(self.rng.randint(1, len(parts)) if self.chance(0.3) else len(parts), part)

@@ -11,8 +11,8 @@ SOUND = 2       # and how many without it
 
 RENAMED = '''EXECUTE format('ALTER INDEX %s RENAME TO %I', item.objid::regclass,
     left((SELECT relname FROM pg_class WHERE oid = item.objid), 50) || '_x')'''
-LOST = '''FOR found IN SELECT * FROM pg_constraint WHERE conrelid = item.objid AND contype = 'c' AND coninhcount = 0 LOOP
-    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', item.objid::regclass, found.conname); END LOOP'''
+LOST = '''FOR found IN SELECT * FROM pg_constraint WHERE conrelid = item.objid AND contype = 'c' AND coninhcount = 0
+    LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', item.objid::regclass, found.conname); END LOOP'''
 OPTION = '''EXECUTE format('ALTER INDEX %s SET (fillfactor = 77)', item.objid::regclass)'''
 
 
@@ -36,6 +36,7 @@ class Fault:
 def wanting(**values):
     """Settings that a fault needs."""
     def want(settings):
+        """Changes them."""
         for name, value in values.items():
             setattr(settings, name, value)
         if 'mode' in values:
@@ -53,28 +54,32 @@ def trigger(event, tag, types, body):
     condition = f"WHERE object_type IN ({types})" if types else ''
     return saying(f'''CREATE FUNCTION pg_temp.spoil() RETURNS event_trigger LANGUAGE plpgsql AS $spoil$
         DECLARE item record; found record;
-        BEGIN FOR item IN SELECT * FROM pg_event_trigger_ddl_commands() {condition} LOOP {body}; END LOOP; END $spoil$''',
+        BEGIN FOR item IN SELECT * FROM pg_event_trigger_ddl_commands() {condition} LOOP {body}; END LOOP;
+        END $spoil$''',
                   f"CREATE EVENT TRIGGER spoil ON {event} WHEN TAG IN ({tag}) EXECUTE FUNCTION pg_temp.spoil()")
 
 
 def other_template(kind):
     """Another template for a kind than the model's."""
     return Fault(f'another template for {kind}', wanting(mode='default', fill=True), saying(
-        f"INSERT INTO orm_ext.naming_template (kind, template) VALUES ('{kind}', 'z_%(table_name)s_%(column_0_name)s')"))
+        'INSERT INTO orm_ext.naming_template (kind, template)'
+        f" VALUES ('{kind}', 'z_%(table_name)s_%(column_0_name)s')"))
 
 
 FAULTS = [
     *map(other_template, KINDS),
     Fault('names are not filled', wanting(mode='default', fill=True), saying('SET orm_ext.naming_fill = off')),
     Fault('only the first column', wanting(mode='strict', fill=True), saying(
-        "UPDATE orm_ext.naming_template SET template = replace(template, '0_N', '0') WHERE kind IN ('uq', 'fk', 'ix')")),
+        "UPDATE orm_ext.naming_template SET template = replace(template, '0_N', '0')"
+        " WHERE kind IN ('uq', 'fk', 'ix')")),
     Fault('long names are cut by the other rule', wanting(mode='strict', fill=True), saying(
         "UPDATE orm_ext.naming_template SET overflow = 'sqlalchemy'")),
     Fault('the schema in a label', wanting(mode='default', fill=True), saying(
         "INSERT INTO orm_ext.naming_template (kind, template, schema_in_label)"
         " VALUES ('ix', '%(column_0_label)s_idx', true)")),
     Fault('a convention for one schema', wanting(mode='default', fill=True), saying(
-        "INSERT INTO orm_ext.naming_template (schema, kind, template) VALUES ('two', 'uq', 'uq_%(column_0_label)s')")),
+        'INSERT INTO orm_ext.naming_template (schema, kind, template)'
+        " VALUES ('two', 'uq', 'uq_%(column_0_label)s')")),
     Fault('no warnings', wanting(check='warn'), saying('SET orm_ext.naming_check = off')),
     Fault('no errors', wanting(check='error'), saying('SET orm_ext.naming_check = warn')),
     Fault('errors in place of warnings', wanting(check='warn'), saying('SET orm_ext.naming_check = error')),

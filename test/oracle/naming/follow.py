@@ -38,27 +38,38 @@ class Follow:
                 raise Mismatch([f'warned of names after a statement that renames nothing: {renamed}'])
             return
         config = self.unit.config
-        followed = {item.oid for item, conforms, _ in audit(config, self.before) if conforms}
-        open_before = {item.oid for item, conforms, _ in audit(config, self.before) if conforms is None}
-        now = {item.oid: (item, conforms) for item, conforms, _ in audit(config, self.after)}
+        before, after = (audit(config, catalog) for catalog in (self.before, self.after))
+        followed = {item.oid for item, conforms, _ in before if conforms}
+        unsure = {item.oid for item, conforms, _ in (*before, *after) if conforms is None}
+        unsure |= {item.oid for item in self.before.objects.values() if self.is_open(item)}
+        now = {item.oid: (item, conforms) for item, conforms, _ in after}
         if self.settings.follow:
-            self.renamed(followed, open_before, now)
-            return
-        lost = [item.name for oid, (item, conforms) in now.items() if oid in followed and conforms is False]
-        unsure = (open_before or any(conforms is None for _, conforms in now.values())
-                  or any(self.is_open(item) for item in self.before.objects.values()))
-        wanted = 1 if lost and self.settings.check != 'off' else 0
-        if len(renamed) != wanted and not (unsure and len(renamed) <= 1):
-            raise Mismatch([f'{len(renamed)} warnings after a rename, expected: {wanted}', *renamed,
-                            f'  names that no longer follow: {lost}'])
-        missing = [name for name in lost if renamed and name not in renamed[0]]
-        if missing and not unsure:
-            raise Mismatch([f'the warning does not name {missing}', *renamed])
-        self.unit.result.seen['warned after a rename'] += wanted
+            self.renamed(followed, unsure, now)
+        else:
+            self.warned(renamed, followed, unsure, now)
+
+    def warned(self, renamed, followed, unsure, now):
+        """One warning that lists the names which no longer follow."""
+        lost = {item.name for oid, (item, conforms) in now.items() if oid in followed - unsure and conforms is False}
+        may = lost | {item.name for oid, (item, _) in now.items() if oid in unsure}
+        if self.settings.check == 'off':
+            lost, may = set(), set()
+        detail = ''.join(line for text in renamed for line in text.split('\n') if line.startswith('DETAIL'))
+        listed = {item.name for item, _ in now.values() if f'"{item.name}"' in detail}
+        if len(renamed) > 1 or bool(renamed) != bool(listed) or not lost <= listed <= may:
+            raise Mismatch(['the warning after a rename is not as expected', *renamed,
+                            f'  names that no longer follow: {sorted(lost)}'])
+        self.unit.result.seen['warned after a rename'] += len(renamed)
 
     def is_open(self, item):
-        """Whether a CHECK has its column's name in place of a constraint_name: it may follow, and need not."""
-        if item.kind != 'ck' or len(item.columns) != 1 or item.schema == 'pg_temp':
+        """Whether a name may follow, and need not: exempt, or a CHECK's that is its column's or copied by LIKE."""
+        if item.table and self.unit.config.is_exempt(item.thing(), item.name):
+            return True
+        if item.kind != 'ck' or item.schema == 'pg_temp':
+            return False
+        if any(item.name in catalog.check_names(item.relation) for catalog in (self.before, self.after)):
+            return True
+        if len(item.columns) != 1:
             return False
         rule = self.unit.config.rule(item.schema, 'ck')
         return rule.template is not None and wants_name(rule.template)
@@ -71,7 +82,7 @@ class Follow:
                 continue
             if oid in followed and conforms is False:
                 raise Mismatch([f'{item.kind} "{item.name}" (before: "{old.name}") no longer follows the convention'])
-            if oid not in followed and item.name != old.name and not self.is_open(item):
+            if oid not in followed and item.name != old.name:
                 raise Mismatch([f'{item.kind} "{old.name}" did not follow the convention and is now "{item.name}"'])
             if item.name != old.name:
                 self.unit.result.seen['followed a rename'] += 1

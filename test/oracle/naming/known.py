@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .statement import quote
+from .quoting import quote
 
 
 @dataclass

@@ -22,7 +22,8 @@ class Taken:
         for mine, theirs, rest in ((self.relations, catalog.relation_names, gone and gone.relation_names),
                                    (self.constraints, catalog.constraint_names, gone and gone.constraint_names)):
             for schema, names in theirs.items():
-                mine[schema] = {name for name, oids in names.items() if oids and (gone is None or oids & rest[schema].get(name, set()))}
+                left = rest[schema] if gone else names
+                mine[schema] = {name for name, oids in names.items() if oids & left.get(name, set())}
 
     def add(self, kind, schema, name):
         """Takes a name for an object of a kind."""
@@ -82,8 +83,7 @@ def sources(item, catalog, told):
              and (row['schema'], row['name']) in told.like]
     if item.name not in {old.name for old in found}:
         return []
-    return ([old for old in found if old.row['definition'] == item.row['definition']]
-            or [old for old in found if old.name == item.name])
+    return [old for old in found if old.row['definition'].removesuffix(' NOT VALID') == item.row['definition']]
 
 
 def walk(before, after, avoided, gone):
@@ -138,14 +138,17 @@ class Verdict:
 def judge(config, named, catalog, item=None, rest=()):
     """The verdict on a name; item is what it is to replace the name of, rest the statement's other names."""
     thing, name = named.thing, named.name
-    if not named.judged or config is None or thing.schema == 'pg_temp':
+    if not named.judged or config is None or thing.schema == 'pg_temp' or config.is_exempt(thing, name):
         return Verdict(named, True, set())
     relation = next((oid for oid, row in catalog.relations.items()
                      if (row['schema'], row['name']) == (thing.schema, thing.table)), 0)
     others = catalog.check_names(relation) if thing.kind == 'ck' else ()
     verdict = conforms(config, thing, name, others)
     if item and item.clone:
-        verdict = None if not verdict else verdict
+        verdict = verdict or None
+    if thing.kind == 'ck' and any((other.thing.kind, other.name) == ('ck', name) and other.thing.table != thing.table
+                                  for other in rest):
+        verdict = verdict or None       # whichever is made first excuses the other
     wanted = expected(config, thing, name)
     hints = set()
     if wanted:
@@ -157,10 +160,6 @@ def judge(config, named, catalog, item=None, rest=()):
             for other in rest if more else ():
                 taken.add(other.thing.kind, other.thing.schema, other.name)
             hints.add(numbered(*wanted, lambda text, t=taken: t.is_free(thing.kind, thing.schema, text)))
-            if item:  # DEV
-                taken.relations[thing.schema].add(item.name)
-                taken.constraints[thing.schema].add(item.name)
-                hints.add(numbered(*wanted, lambda text, t=taken: t.is_free(thing.kind, thing.schema, text)))
     return Verdict(named, verdict, hints)
 
 

@@ -1,25 +1,9 @@
 """Statements as pieces: text, references to objects whose names differ between the sides, and names to be judged."""
 
 from dataclasses import dataclass, field
-import re
 
+from .quoting import quote
 from .templates import clip, LIMIT
-
-SIMPLE = re.compile(r'[a-z_][a-z0-9_]*\Z')
-RESERVED = {'order', 'table', 'select', 'user', 'check', 'primary', 'end', 'all', 'key', 'default'}
-
-
-def quote(name, always=False):
-    """An identifier as SQL."""
-    if SIMPLE.match(name) and name not in RESERVED and not always:
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text):
-    """A string constant."""
-    return "'" + text.replace("'", "''") + "'"
-
 
 @dataclass(eq=False)
 class Ref:

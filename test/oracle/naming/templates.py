@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import hashlib
 import re
 
+from .quoting import quote
+
 LIMIT = 63      # bytes
 KINDS = ('pk', 'uq', 'fk', 'ck', 'ix', 'ex')
 TOKEN = re.compile(r'%(?:%|\((\w+)\)s)')
@@ -60,15 +62,21 @@ class Rule:
 
 
 class Config:
-    """The rows of orm_ext.naming_template."""
+    """The rows of orm_ext.naming_template, and one of orm_ext.naming_exemption."""
 
-    def __init__(self, rows=None):
+    def __init__(self, rows=None, exempt=None):
         self.rows = rows or {}      # (schema or None, kind) → Rule
+        self.exempt = exempt        # a regular expression that identities are matched against
 
     def rule(self, schema, kind):
         """The rule for a kind in a schema."""
         default = Rule(FIRST_COLUMN[kind])
         return self.rows.get((schema, kind), self.rows.get((None, kind), default))
+
+
+    def is_exempt(self, thing, name):
+        """Whether a name is left alone."""
+        return bool(self.exempt and re.search(self.exempt, '.'.join(map(quote, (thing.schema, thing.table, name)))))
 
 
 def size(text):
@@ -151,14 +159,22 @@ def cut_sqlalchemy(name):
     return f'{clip(name, 55)}_{hashlib.md5(name.encode()).hexdigest()[-4:]}'
 
 
-def cut_postgres(parts, digits=''):
-    """What is longest among the parts that come from tokens gets shorter until all fits; of equals the last."""
+def sizes_postgres(parts, digits):
+    """How much of each part that comes from a token remains: the longest gets shorter until all fits.
+
+    Of equals it is the last one.
+    """
     available = LIMIT - len(digits) - sum(size(text) for text, variable in parts if not variable)
     sizes = [size(text) for text, variable in parts if variable]
     while sizes and sum(sizes) > max(available, 0):
         longest = max(sizes)
         sizes[len(sizes) - 1 - sizes[::-1].index(longest)] -= 1
-    rest = iter(sizes)
+    return sizes
+
+
+def cut_postgres(parts, digits=''):
+    """Cuts where makeObjectName() does."""
+    rest = iter(sizes_postgres(parts, digits))
     return clip(''.join(clip(text, next(rest)) if variable else text for text, variable in parts),
                 LIMIT - len(digits)) + digits
 
@@ -218,14 +234,14 @@ def expected(config, thing, name):
 
 
 def core(thing, name):
-    """A name without what other conventions have put around it."""
+    """A name without what conventions have put around it; what ends in a CHECK's only column is that column."""
     for beginning in ('ck_', 'chk_', f'{thing.table}_'):
         if name.startswith(beginning) and name != beginning:
             name = name[len(beginning):]
     for ending in ('_check', '_chk', '_ck'):
-        if name.endswith(ending) and name != ending:
-            return name[:-len(ending)]
-    return name
+        name = re.sub(f'(?s)(.){ending}[0-9]*\\Z', r'\1', name)
+    column = thing.columns[0] if thing.kind == 'ck' and len(thing.columns) == 1 else name
+    return column if name.endswith(f'_{column}') and name != f'_{column}' else name
 
 
 def conforms(config, thing, name, others=()):
@@ -261,18 +277,48 @@ def follows(rule, thing, name):
 
 def numbers(parts, name):
     """Whether a name is the expected one in either rule, perhaps with digits."""
-    tail = DIGITS.search(name)
-    digits = [name[position:] for position in range(tail.start(), len(name))] if tail else []
-    return any(name == cut(parts, overflow, number) for overflow in ('sqlalchemy', 'postgres')
-               for number in ('', *digits) if not number.startswith('0'))
+    return any(name == cut(parts, overflow, digits) for overflow in ('sqlalchemy', 'postgres')
+               for digits in endings(name))
 
 
 def follows_open(rule, thing, name):
-    """Whether a name follows a template that takes any constraint_name."""
-    parts, pattern = expand(rule, thing.but(constraint_name='\0')), ''
-    for text, _ in parts:
-        pattern += '.+' if text == '\0' else re.escape(text)
-    if re.fullmatch(pattern + '([1-9][0-9]*)?', name, re.DOTALL):
-        return True
-    # What was cut may have been anything.
-    return None if size(whole(parts)) - 1 > LIMIT - 3 or size(name) >= 55 else False
+    """Whether a name follows a template that takes any constraint_name; None where it nearly may."""
+    parts = expand(rule, thing.but(constraint_name='\0'))
+    for digits in endings(name):
+        core_name = name[:len(name) - len(digits)]
+        pattern = ''.join('.+' if text == '\0' else re.escape(text) for text, _ in parts)
+        if re.fullmatch(pattern, core_name, re.DOTALL):
+            return True
+        before = whole(parts).partition('\0')[0]
+        match = re.fullmatch('(.*)_[0-9a-f]{4}', core_name, re.DOTALL)
+        if match and 52 <= size(match[1]) <= 55 and (match[1].startswith(before) or before.startswith(match[1])):
+            return True
+        if any(is_cut_like(parts, length, name, digits) for length in range(1, LIMIT + 1)):
+            return True
+    return None if size(name) >= 58 else False
+
+
+def is_cut_like(parts, length, name, digits):
+    """Whether PostgreSQL's rule can give a name from a constraint_name of so many bytes."""
+    filled = [('c' * length if text == '\0' else text, variable) for text, variable in parts]
+    if size(whole(filled)) + len(digits) <= LIMIT:
+        return False
+    before, after, room, shares = '', '', 0, iter(sizes_postgres(filled, digits))
+    for text, variable in parts:
+        kept = clip(text, next(shares)) if variable and text != '\0' else text
+        if text == '\0':
+            room = next(shares)
+        elif room:
+            after += kept
+        else:
+            before += kept
+    after += digits
+    middle = size(name) - size(before) - size(after)
+    return name.startswith(before) and name.endswith(after) and max(room - 3, 1) <= middle <= room
+
+
+def endings(name):
+    """The digits that may have been added to a name."""
+    tail = DIGITS.search(name)
+    digits = [name[position:] for position in range(tail.start(), len(name))] if tail else []
+    return ['', *(text for text in digits if not text.startswith('0'))]

@@ -18,7 +18,7 @@ from .catalog import Catalog, pair, QUERY
 from .known import Known
 from .model import judge_all
 from .settings import Settings
-from .statement import quote
+from .quoting import quote
 from .words import SCHEMAS
 
 ITEMS = 14
@@ -102,7 +102,8 @@ class Unit:
             self.empty(self.sessions[side].cursor())
         if self.fault:
             # What an earlier fault has left.
-            self.sessions['managed'].cursor().execute('DROP EXTENSION IF EXISTS orm_ext CASCADE; CREATE EXTENSION orm_ext')
+            self.sessions['managed'].cursor().execute(
+                'DROP EXTENSION IF EXISTS orm_ext CASCADE; CREATE EXTENSION orm_ext')
         cursor = self.sessions['plain'].cursor()
         cursor.execute('SELECT oid::bigint, oprname::text FROM pg_operator')
         self.operators = dict(cursor.fetchall())

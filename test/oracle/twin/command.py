@@ -29,7 +29,7 @@ def arguments(description):
     parser.add_argument('--selects', type=int, metavar='N', help='how many SELECT items (2000)')
     parser.add_argument('--transactions', type=int, metavar='N', help='how many transactions (1000)')
     parser.add_argument('--stamps', type=int, metavar='N', help='how many transactions on stamped tables (1500)')
-    parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (1000)')
+    parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (700)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -50,7 +50,7 @@ def arguments(description):
     if options.stamps is None:
         options.stamps = 0 if small else 1500
     if options.naming is None:
-        options.naming = 0 if small else 1000
+        options.naming = 0 if small else 700
     return options
 
 

@@ -1,8 +1,8 @@
 """Django's migrations, unchanged, in a database whose names are looked after.
 
-Needs the databases django_native, without the library, and django_named, with the
-extension; test/orm/run makes them.  What makemigrations would write for a model that
-changes is played in both, step by step, and then back to nothing.
+Needs the databases django_native, without the library, and django_named, with
+the extension; test/orm/run makes them.  What makemigrations would write for
+models that change is played in both, step by step, and then back to nothing.
 """
 
 import os
@@ -287,6 +287,26 @@ class MigrationTest(unittest.TestCase):
         self.addCleanup(self.named.sql, 'RESET orm_ext.naming_check')
         self.up_and_down(shortened=False)
 
+    def test_follow(self):
+        """Names that follow their table: Django looks for the rest itself."""
+        self.named.sql('SET orm_ext.naming_follow = on')
+        self.addCleanup(self.named.sql, 'RESET orm_ext.naming_follow')
+        state = ProjectState()
+        for file in make_migrations():
+            state = self.named.apply(file, state)
+        names = {row[2] for row in self.named.catalog()}
+        self.assertIn('board_writer_pkey', names)
+        self.assertNotIn('board_author_pkey', names)
+        self.assertIn('board_topic_reference_key', names)
+        # Back again, by the names that are there now.
+        states = [ProjectState()]
+        for file in make_migrations():
+            states.append(loaded(file).mutate_state(states[-1]))
+        for file in reversed(make_migrations()):
+            states.pop()
+            self.named.unapply(file, states[-1])
+        self.assertEqual(self.named.catalog(), [])
+
     def test_first_one_that_is_an_error(self):
         """In error, nothing is left of what does not conform."""
         self.named.sql("SET orm_ext.naming_check = 'error'")
@@ -300,7 +320,6 @@ class MigrationTest(unittest.TestCase):
 
 
 def main():
-    print('# django %s' % django.get_version())
     suite = unittest.TestLoader().loadTestsFromModule(
         sys.modules[__name__])
     result = unittest.TextTestRunner(stream=sys.stdout).run(suite)

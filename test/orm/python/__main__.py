@@ -1,7 +1,8 @@
 """Runs the SQLAlchemy tests: ORM_EXT_DRIVER=psycopg2 python3 test/orm/python
 
 Needs the databases sqlalchemy_<driver>_plain and sqlalchemy_<driver>_managed,
-the latter with the extension; test/orm/run makes them.
+the latter with the extension, and for names those of naming_database.py;
+test/orm/run makes them.
 """
 
 import importlib
@@ -25,7 +26,9 @@ def main():
     for database in twin.twins():
         database.dispose()
 
-    failed = len(result.failures) + len(result.errors)
+    # Of a test that has several parts, more than one may have failed.
+    failed = len({getattr(test, 'test_case', test)
+                  for test, _ in result.failures + result.errors})
     passed = result.testsRun - len(result.skipped) - failed
     print('%d passed, %d failed' % (passed, failed))
     return 1 if failed else 0

@@ -20,8 +20,8 @@ SUPERUSER = os.environ.get('ORM_EXT_SUPERUSER', 'postgres')
 
 # What a table's constraints and indexes are called and what they do.
 CATALOG = '''
-    SELECT con.contype::text AS kind, rel.relname AS table, con.conname AS name,
-           pg_get_constraintdef(con.oid) AS definition
+    SELECT con.contype::text AS kind, rel.relname AS table,
+           con.conname AS name, pg_get_constraintdef(con.oid) AS definition
       FROM pg_constraint con JOIN pg_class rel ON rel.oid = con.conrelid
      WHERE con.connamespace = CAST(:schema AS regnamespace)
        AND con.contype IN ('p', 'u', 'f', 'c', 'x')
@@ -65,7 +65,7 @@ class Database:
         if own:
             settings['search_path'] = quote(schema)
 
-        # First of all, so that SQLAlchemy takes the schema for the default one.
+        # First of all: SQLAlchemy is to take the schema for the default one.
         @event.listens_for(self.engine, 'connect', insert=True)
         def prepare(connection, _record):
             connection.notices = self.messages
@@ -112,8 +112,10 @@ class Database:
     def preset(self, preset, **options):
         arguments = dict(options, preset=preset, schema=self.schema)
         with self._superuser.begin() as connection:
-            connection.execute(text('SELECT orm_ext.use_naming(%s)' % ', '.join(
-                '%s => :%s' % (name, name) for name in arguments)), arguments)
+            connection.execute(
+                text('SELECT orm_ext.use_naming(%s)' % ', '.join(
+                    '%s => :%s' % (name, name) for name in arguments)),
+                arguments)
 
     def catalog(self):
         """{(kind, table, name): definition}"""

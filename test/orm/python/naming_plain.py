@@ -1,10 +1,10 @@
-"""Shapes of naming_random as plain SQL that names nothing but tables and columns."""
+"""Shapes of naming_random as SQL that names nothing but tables and columns."""
 
 from naming_random import IndexOf, Reference, UniqueKey, quote
 
 
 def statements(shape, schema):
-    """CREATE TABLE, ALTER TABLE ADD and CREATE INDEX, in an order that runs."""
+    """CREATE TABLE, ALTER TABLE and CREATE INDEX, in an order that runs."""
     for table in shape.tables:
         yield from _Table(shape.random, table, schema).statements()
 

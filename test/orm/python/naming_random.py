@@ -1,7 +1,7 @@
-"""Random tables, constraints and indexes, as SQLAlchemy objects and as plain SQL.
+"""Random tables, constraints and indexes, and conventions to name them by.
 
-A Shape says what there is, and names tables, columns and CHECKs only.  metadata()
-lets SQLAlchemy name the rest by a convention; statements() leaves that to the server.
+A Shape says what there is, and names tables, columns and CHECKs only.  Its
+metadata() lets SQLAlchemy name the rest; naming_plain leaves it to the server.
 """
 
 import collections
@@ -35,6 +35,8 @@ def quote(name):
 
 
 class TableShape:
+    """A table; parts are what it has besides columns and a primary key."""
+
     def __init__(self, name, columns, primary_key):
         self.name = name
         self.columns = columns
@@ -47,12 +49,16 @@ class TableShape:
 
 
 class Shape:
+    """So many tables, with a handful of constraints and indexes each.
+
+    odd_characters  what some names contain
+    expressions     whether indexes have expressions and included columns
+    comparable      leaves out expressions that the server writes in its own
+                    way, which newer Alembic would take for a change
+    """
+
     def __init__(self, seed, tables=12, odd_characters=" -%$'",
                  expressions=True, comparable=True):
-        """comparable: without what the server writes in its own way.
-
-        Newer Alembic would take that for a change.
-        """
         self.random = random.Random(seed)
         self.odd_characters = odd_characters
         self.expressions = expressions
@@ -202,7 +208,7 @@ class Shape:
     # As SQLAlchemy has it
 
     def metadata(self, convention, schema=None):
-        """MetaData, and what of each part was made: {(table, part): object}."""
+        """MetaData, and what was made of each: {(table, part): object}."""
         metadata = MetaData(schema=schema, naming_convention=convention)
         made = {}
         wrap = 'constraint_name' in convention.get('ck', '')

@@ -1,7 +1,7 @@
 """Alembic's migrations, unchanged, in a database whose names are looked after.
 
-Each is played there and in a native database, up and down again; what it leaves
-must be called the same in both.
+Each is played there and in a native database, up and down again; what it
+leaves must be called the same in both.
 """
 
 import textwrap

@@ -1,16 +1,20 @@
-"""Names that SQLAlchemy chooses by a convention, and the server by the same one.
+"""Names that SQLAlchemy chooses, and the server by the same convention.
 
 Random tables, constraints and indexes are made by SQLAlchemy, where the server
-must find nothing wrong, and by plain SQL without names, which must come to the same
-catalog.  Alembic's autogenerate must find nothing to do after either.
+must find nothing wrong, and by plain SQL without names, which must come to the
+same catalog.  Alembic's autogenerate must find nothing to do after either.
 """
 
 import re
 import unittest
 
-from sqlalchemy import (CheckConstraint, ForeignKeyConstraint, Index,
-                        PrimaryKeyConstraint, UniqueConstraint, text)
+import sqlalchemy
+from sqlalchemy import (CheckConstraint, Column, Date, ForeignKeyConstraint,
+                        Index, Integer, MetaData, PrimaryKeyConstraint, Table,
+                        Text, UniqueConstraint, and_, case, cast, extract,
+                        func, text)
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.schema import CreateIndex
 
 import twin
 from naming_plain import statements
@@ -187,23 +191,23 @@ class ConventionTest(NamingTestCase):
             self.assertEqual(database.differences(metadata), [])
 
     def test_first_column(self):
-        for seed in range(4):
+        for seed in range(3):
             self.check(seed, FIRST_COLUMN)
 
     def test_all_columns(self):
-        for seed in range(4):
+        for seed in range(2):
             self.check(seed, ALL_COLUMNS)
 
     def test_documented_convention(self):
-        for seed in range(3):
+        for seed in range(2):
             self.check(seed, DOCUMENTED)
 
     def test_all_tokens(self):
-        for seed in range(10, 22):
+        for seed in range(10, 18):
             self.check(seed, random_convention(seed))
 
     def test_schema_in_label(self):
-        for seed in range(30, 34):
+        for seed in range(30, 33):
             self.check(seed, random_convention(seed), in_label=True,
                        schema='My schema')
         # SQLAlchemy cannot reflect what refers to such a schema.
@@ -220,6 +224,65 @@ class ConventionTest(NamingTestCase):
         self.check(50, FIRST_COLUMN, alembic=False, odd_characters='"(),%')
         self.check(51, random_convention(51), alembic=False,
                    odd_characters='\\:;"')
+
+
+class ExpressionTest(NamingTestCase):
+    """An index is called after the first column of its expressions."""
+
+    def expressions(self, c):
+        yield from (
+            func.abs(c.a) + c.b,
+            func.abs(c.a) + (c.b - c.a),
+            func.abs(c.a) + cast(c.b, Integer),
+            func.abs(c.a) - -c.b,
+            func.abs(c.a) + func.abs(func.abs(c.b)),
+            func.coalesce(func.lower(c.x), c.y),
+            func.coalesce(c.x, c.y) + c.z,
+            func.lower(c.x) + c.y,
+            func.greatest(c.a, c.b) - c.c,
+            extract('year', c.d) + c.b,
+            1 - case((c.a > 0, c.b), else_=c.c),
+            and_(func.abs(c.a) > 0, c.b > 0),
+            c.a - c.b - c.c,
+            c.a * c.b + c.c,
+            (c.a - c.b) * 2,
+            c.x.collate('C') + c.y,
+            c.x.is_(None),
+            c.a.in_([1, 2]),
+            c.a.between(c.b, c.c),
+            cast(c.a, Text) + c.x,
+            c.x + (c.y + c.z),
+        )
+        if sqlalchemy.__version__ >= '2':
+            # Chains of one operator, which 1.4 does not see as one.
+            yield from (
+                c.a + c.b + c.c,
+                c.x + '-' + c.y,
+                (c.a + 1) + c.b,
+                func.abs(c.a) + c.b + c.c,
+                c.a * c.b * c.c + c.a,
+            )
+
+    def test_first_column(self):
+        database = self.database()
+        database.convention(FIRST_COLUMN)
+        metadata = MetaData(naming_convention=FIRST_COLUMN)
+        table = Table('t', metadata, Column('d', Date), *(
+            Column(name, Integer) for name in 'abc'), *(
+            Column(name, Text) for name in 'xyz'))
+        metadata.create_all(database.engine)
+        for expression in self.expressions(table.c):
+            index = Index(None, expression)
+            create = str(CreateIndex(index).compile(database.engine))
+            with self.subTest(create):
+                name = rendered_name(index)
+                database.run(create.replace(name + ' ', '', 1))
+                names = [row[2] for row in database.catalog()]
+                violations = database.violations()
+                database.run('DROP INDEX ' + ', '.join(names))
+                self.assertEqual(names, [name])
+                # The same as it is read from the catalog.
+                self.assertEqual(violations, [])
 
 
 class PresetTest(NamingTestCase):

@@ -1,4 +1,4 @@
-# The statements of the regression suite that go by a name which is another one here.
+# Names by which statements of the regression suite go, and what they are here.
 
 # create_index: an index on an expression
 s/\<concur_heap_expr_idx\>/concur_heap_f2_idx/
