@@ -411,7 +411,8 @@ AS 'MODULE_PATHNAME', 'orm_naming_audit';
 
 COMMENT ON FUNCTION orm_ext.naming_audit(name) IS
 'Every name of a constraint or index that conventions rule: what it should be, whether it follows the convention, whether it is exempt. Those of partitions and inherited ones are judged at the parent; members of extensions and temporary tables are left out.
-Argument: a schema, null for all. No errors.';
+Argument: a schema, null for all.
+Errors: 3F000 no such schema.';
 
 CREATE VIEW orm_ext.naming_violations AS
 SELECT a.kind, a.schema, a."table", a.name, a.expected, a.object, a.classid, a.objid
@@ -429,7 +430,7 @@ LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_naming_moves';
 
 COMMENT ON FUNCTION orm_ext.naming_moves(name) IS
-'orm_ext.naming_plan() without the search for who refers to the old names. Argument: a schema, null for all. No errors.';
+'orm_ext.naming_plan() without the search for who refers to the old names. Argument: a schema, null for all. Errors: 3F000 no such schema.';
 
 CREATE FUNCTION orm_ext.naming_plan(schema name DEFAULT NULL)
 RETURNS TABLE (kind text, schema name, "table" name, name name, new_name name, sql text, lock_mode text,
@@ -475,7 +476,8 @@ $$;
 
 COMMENT ON FUNCTION orm_ext.naming_plan(name) IS
 'The statements that give the names of orm_ext.naming_violations what they should be, in an order that runs; where a name is held by another object, digits tell them apart. lock_mode is what a statement takes on the table (on the index alone for ShareUpdateExclusiveLock). referrers are functions, views and prepared statements of this session that have the old name in their text, as in ON CONFLICT ON CONSTRAINT, and need a change too.
-Argument: a schema, null for all. No errors.';
+Argument: a schema, null for all.
+Errors: 3F000 no such schema.';
 
 CREATE PROCEDURE orm_ext.apply_naming(schema name DEFAULT NULL, dry_run boolean DEFAULT true)
 LANGUAGE c
@@ -484,7 +486,7 @@ AS 'MODULE_PATHNAME', 'orm_apply_naming';
 COMMENT ON PROCEDURE orm_ext.apply_naming(name, boolean) IS
 'Runs the statements of orm_ext.naming_plan(), each in a transaction of its own, or all in the one that the caller has begun; with dry_run it only shows them, as notices.
 Arguments: a schema, null for all; dry_run.
-Errors: 42501 not the owner of a table, 25006 read-only transaction, 55P03 lock_timeout; what was renamed before stays so.';
+Errors: 3F000 no such schema, 42501 not the owner of a table, 25006 read-only transaction, 55P03 lock_timeout; what was renamed before stays so.';
 
 CREATE FUNCTION orm_ext.naming_baseline(
 	schema name DEFAULT NULL,
@@ -496,7 +498,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH recorded AS (
 		INSERT INTO orm_ext.naming_exemption AS e (object, reason, until)
-		SELECT DISTINCT v.object, $2, $3 FROM orm_ext.naming_violations AS v WHERE $1 IS NULL OR v.schema = $1
+		SELECT DISTINCT a.object, $2, $3 FROM orm_ext.naming_audit($1) AS a WHERE NOT a.conforms AND NOT a.exempt
 		ON CONFLICT (object) DO UPDATE SET reason = excluded.reason, until = excluded.until
 		RETURNING 1)
 	SELECT count(*) FROM recorded
@@ -505,7 +507,7 @@ $$;
 COMMENT ON FUNCTION orm_ext.naming_baseline(name, text, timestamptz) IS
 'Exempts what does not follow the convention today, so that only new names are judged. Returns how many there are.
 Arguments: a schema, null for all; the reason; until when.
-Errors: 42501 no right to change orm_ext.naming_exemption.';
+Errors: 3F000 no such schema, 42501 no right to change orm_ext.naming_exemption.';
 
 -- ---------------------------------------------------------------------------
 -- Is it on?

@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -468,6 +469,8 @@ orm_named_in_schema(const char *schema)
 {
 	Reading		reading;
 
+	if (schema)
+		(void) get_namespace_oid(schema, false);
 	begin_reading(&reading, schema, 1024);
 	add_all_relations(&reading);
 	scan_catalog(&reading, ConstraintRelationId, InvalidOid, 1, InvalidOid, add_constraint);
