@@ -3,6 +3,8 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION orm_ext" to load this file. \quit
 
+-- Sections: soft delete, versions and timestamps, what is managed, naming, is it on?, lint.
+
 GRANT USAGE ON SCHEMA orm_ext TO PUBLIC;
 
 -- ---------------------------------------------------------------------------
