@@ -429,13 +429,14 @@ makes_index(const Constraint *constraint)
 }
 
 /*
- * Name the constraints of a column.  Its keys become one index, which has the
- * name of one that is named.
+ * Name the constraints of a column.  Its keys become one index: that of the
+ * primary key, if there is one, under the name of one that is named.
  */
 static void
 name_column_constraints(Statement *st, ColumnDef *column)
 {
 	bool		has_named_key = false;
+	bool		has_primary_key = false;
 	ListCell   *lc;
 
 	foreach(lc, column->constraints)
@@ -443,12 +444,15 @@ name_column_constraints(Statement *st, ColumnDef *column)
 		Constraint *constraint = castNode(Constraint, lfirst(lc));
 
 		has_named_key |= makes_index(constraint) && constraint->conname != NULL;
+		has_primary_key |= constraint->contype == CONSTR_PRIMARY;
 	}
 	foreach(lc, column->constraints)
 	{
 		Constraint *constraint = castNode(Constraint, lfirst(lc));
+		bool		is_merged = makes_index(constraint) &&
+		(has_named_key || (has_primary_key && constraint->contype != CONSTR_PRIMARY));
 
-		if (constraint->conname != NULL || !makes_index(constraint) || !has_named_key)
+		if (constraint->conname != NULL || !is_merged)
 			name_constraint(st, constraint, column->colname);
 	}
 }

@@ -47,12 +47,13 @@ DROP TABLE t;
 
 --
 -- Every kind.  What the hint expects is taken, is the name that one without a
--- name gets, and what it says of exemptions can be run and helps.
+-- name gets, and what it says of exemptions can be run and helps.  Only the
+-- statement itself discards caches, where the server is set to.
 --
 CREATE VIEW names AS
 	SELECT oid, relname AS name FROM pg_class WHERE relkind IN ('i', 'I') UNION ALL SELECT oid, conname FROM pg_constraint WHERE conindid = 0 OR contype = 'f';
-CREATE FUNCTION judged(statement text, given text DEFAULT 'wrong') RETURNS SETOF text
-LANGUAGE plpgsql SET orm_ext.naming_check = error SET client_min_messages = error AS $$
+CREATE FUNCTION judged(statement text, given text DEFAULT 'wrong', discard text DEFAULT current_setting('debug_discard_caches')) RETURNS SETOF text
+LANGUAGE plpgsql SET orm_ext.naming_check = error SET client_min_messages = error SET debug_discard_caches = 0 AS $$
 DECLARE
 	state text;
 	message text;
@@ -65,6 +66,7 @@ DECLARE
 	result text;
 BEGIN
 	BEGIN
+		PERFORM set_config('debug_discard_caches', discard, true);
 		EXECUTE statement;
 		RAISE EXCEPTION SQLSTATE 'UNDO0';
 	EXCEPTION

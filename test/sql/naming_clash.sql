@@ -110,6 +110,7 @@ CREATE TABLE soft.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (b in
 DO $$
 BEGIN
 	SET LOCAL search_path = soft;
+	SET LOCAL debug_discard_caches = 0;
 	FOR i IN 1 .. 105 LOOP
 		CREATE INDEX ON aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (b);
 		CREATE INDEX ON aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa (äöü);

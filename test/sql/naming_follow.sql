@@ -29,8 +29,9 @@ CREATE VIEW named AS
 	SELECT oid, conname FROM pg_constraint
 	WHERE connamespace = 'soft'::regnamespace AND contype <> 'n' AND (conindid = 0 OR contype = 'f');
 -- What else a statement renames, and what the audit finds no longer to follow; it is undone.
-CREATE FUNCTION renamed(statement text, mode text DEFAULT 'on') RETURNS SETOF text
-LANGUAGE plpgsql SET client_min_messages = error AS $$
+-- Only the statement itself discards caches, where the server is set to.
+CREATE FUNCTION renamed(statement text, mode text DEFAULT 'on', discard text DEFAULT current_setting('debug_discard_caches')) RETURNS SETOF text
+LANGUAGE plpgsql SET client_min_messages = error SET debug_discard_caches = 0 AS $$
 DECLARE
 	oids oid[];
 	names text[];
@@ -39,7 +40,9 @@ DECLARE
 BEGIN
 	SELECT array_agg(oid), array_agg(name) INTO oids, names FROM soft.named;
 	PERFORM set_config('orm_ext.naming_follow', mode, true);
+	PERFORM set_config('debug_discard_caches', discard, true);
 	EXECUTE statement;
+	PERFORM set_config('debug_discard_caches', '0', true);
 	lines := ARRAY(SELECT format('%s -> %s', old.name, new.name)
 				   FROM unnest(oids, names) AS old (oid, name) JOIN soft.named AS new USING (oid)
 				   WHERE new.name <> old.name ORDER BY old.name COLLATE "C")

@@ -1,6 +1,7 @@
 """Statements that change, rename and drop what is there."""
 
 from .creations import Creations
+from .elements import WORDS_OF_KEYS
 from .quoting import literal, quote
 from .statement import joined, Named, Ref, Statement
 from .templates import clip, LIMIT
@@ -113,7 +114,7 @@ class Alterations(Creations):
         for piece in named:
             if isinstance(piece, Named):
                 piece.judged = False
-        return ['ADD ', *named, 'UNIQUE' if kind == 'uq' else 'PRIMARY KEY', ' USING INDEX ', Ref(item.oid)]
+        return ['ADD ', *named, WORDS_OF_KEYS[kind], ' USING INDEX ', Ref(item.oid)]
 
     def using(self):
         """ADD … USING INDEX of an index that can be used."""

@@ -7,6 +7,7 @@ from .words import COLUMNS, NAMES, TYPES, WORDS
 
 NUMBERS = ('integer', 'int', 'bigint', 'serial')
 TEXTS = ('text', 'varchar(30)', 'character varying(30)')
+WORDS_OF_KEYS = {'pk': 'PRIMARY KEY', 'uq': 'UNIQUE'}
 WITHOUT_ORDER = ('json', 'box')
 ALIASES = {'int': 'integer', 'serial': 'integer', 'varchar(30)': 'character varying(30)',
            'timestamptz': 'timestamp with time zone', 'int[]': 'integer[]'}
@@ -152,7 +153,8 @@ class Elements:
             pieces.append(' ')
             if what == 'check':
                 text, found = self.condition([(column, kind)], table)
-                pieces += [*self.maybe_named(Thing('ck', schema, table, tuple(found))), f'CHECK ({text})']
+                pieces += [*self.maybe_named(Thing('ck', schema, table, tuple(found))),
+                           f'CHECK ({text}){self.enforced()}']
             elif what == 'unique':
                 pieces += [*self.maybe_named(Thing('uq', schema, table, (column,))), f'UNIQUE{self.deferral()}']
             elif what == 'primary':
@@ -160,10 +162,20 @@ class Elements:
             elif what == 'references':
                 pieces += self.references(schema, table, [(column, kind)], True)
             elif what == 'not null':
-                pieces.append('NOT NULL')
+                pieces.append(f'{self.named_not_null()}NOT NULL')
             elif kind != 'serial':
                 pieces.append('DEFAULT NULL')
         return pieces
+
+    def named_not_null(self):
+        """Since PostgreSQL 18 NOT NULL has a name, which is judged by nobody."""
+        if self.context.version >= 180000 and self.chance(0.2) and self.feature('NOT NULL with a name'):
+            return f'CONSTRAINT {quote(self.rng.choice(NAMES))} '
+        return ''
+
+    def enforced(self):
+        """NOT ENFORCED, where there is such a thing."""
+        return ' NOT ENFORCED' if self.context.version >= 180000 and self.chance(0.05) else ''
 
     def deferral(self):
         """How a constraint is deferred."""
@@ -207,7 +219,8 @@ class Elements:
         thing = Thing('fk', schema, table, tuple(ours), None, target, tuple(names))
         actions = self.rng.choice(('', '', '', ' ON DELETE CASCADE', ' ON UPDATE SET NULL', ' MATCH FULL'))
         head = '' if inline else f"FOREIGN KEY ({', '.join(map(quote, ours))}) "
-        return [*self.maybe_named(thing), f'{head}REFERENCES {place}{listed}{actions}{self.deferral()}']
+        return [*self.maybe_named(thing),
+                f'{head}REFERENCES {place}{listed}{actions}{self.deferral() or self.enforced()}']
 
     def table_constraint(self, schema, table, columns, must=(), kinds=None, foreign=False):
         """A table constraint; must are the columns of a partition key."""
@@ -220,14 +233,19 @@ class Elements:
                     ' NO INHERIT' if self.chance(0.05) else '']
         if kind == 'fk':
             return self.references(schema, table, columns)
+        if self.context.version >= 180000 and self.chance(0.05):
+            return [f'{self.named_not_null()}NOT NULL {quote(self.rng.choice(columns)[0])}']
+        ranges = [name for name, column in columns if column == 'int4range']
+        if self.context.version >= 180000 and kind in ('pk', 'uq') and len(ranges) > 1 and self.feature('overlaps'):
+            words = f"{WORDS_OF_KEYS[kind]} ({quote(ranges[0])}, {quote(ranges[1])} WITHOUT OVERLAPS)"
+            return [*self.maybe_named(Thing(kind, schema, table, tuple(ranges[:2]))), words]
         if kind == 'ex':
             return self.exclusion(schema, table, columns, must)
         must = () if self.chance(0.1) else must
         chosen = self.keyed(columns, self.how_many(), must)
         nulls = ' NULLS NOT DISTINCT' if kind == 'uq' and self.chance(0.1) else ''
-        word = 'PRIMARY KEY' if kind == 'pk' else 'UNIQUE'
         return [*self.maybe_named(Thing(kind, schema, table, tuple(chosen))),
-                f"{word}{nulls} ({', '.join(map(quote, chosen))}){self.included(columns)}",
+                f"{WORDS_OF_KEYS[kind]}{nulls} ({', '.join(map(quote, chosen))}){self.included(columns)}",
                 ' WITH (fillfactor = 70)' if self.chance(0.05) else '', self.deferral()]
 
     def included(self, columns):

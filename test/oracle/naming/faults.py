@@ -7,7 +7,7 @@ from .templates import KINDS
 from .unit import ITEMS, Unit
 
 UNITS = 40      # how many are tried for one fault
-SOUND = 2       # and how many without it
+SOUND = 1       # and how many without it
 
 RENAMED = '''EXECUTE format('ALTER INDEX %s RENAME TO %I', item.objid::regclass,
     left((SELECT relname FROM pg_class WHERE oid = item.objid), 50) || '_x')'''

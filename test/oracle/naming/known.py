@@ -10,6 +10,7 @@ class Known:
     """The catalogs of both sides, which objects belong together, and what the session is like."""
 
     config: object
+    version: int
     plain: object = None
     managed: object = None
     pairs: dict = field(default_factory=dict)

@@ -93,7 +93,7 @@ class Unit:
         self.settings = Settings.choose(self.random('settings'))
         if self.fault:
             self.fault.prepare(self.settings)
-        self.known = Known(self.settings.config)
+        self.known = Known(self.settings.config, self.options.version)
         number = self.options.dsn.rsplit('_', 1)[1]
         plain = f"{self.options.dsn.rsplit(' ', 1)[0]} dbname={PLAIN}{number}"
         for side, dsn in zip(SIDES, (plain, self.options.dsn)):

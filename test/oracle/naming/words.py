@@ -12,7 +12,7 @@ COLUMNS = ('id', 'a', 'b', 'c', 'd', 'account_id', 'bar_id', 'a_b', 'Größe', '
 
 # Weights: most columns can be in any key.
 TYPES = (('int', 8), ('text', 4), ('varchar(30)', 2), ('bigint', 2), ('numeric(8,2)', 1), ('timestamptz', 1),
-         ('boolean', 1), ('int4range', 1), ('box', 1), ('json', 1), ('int[]', 1), ('uuid', 1), ('serial', 1))
+         ('boolean', 1), ('int4range', 2), ('box', 1), ('json', 1), ('int[]', 1), ('uuid', 1), ('serial', 1))
 
 NAMES = ('foo', 'bar_check', 'uq_foo', 'My "name"', 'with.dot', '50%', 'pk1', 'idx', 'name_key', 'n' * 62, 'm' * 63,
          'o' * 70, 'é' * 32, '名' * 21, '名' * 25, 'key7', 'fk_rails_0123456789',
