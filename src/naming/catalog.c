@@ -518,9 +518,9 @@ orm_constraints_of(Oid relid)
 	return end_reading(&reading);
 }
 
-/* Is there a CHECK of a name that a table inherits from several parents? */
-static bool
-is_inherited_twice(const char *name)
+/* Has any table a CHECK of a name that it inherits from so many parents, or more? */
+bool
+orm_check_exists(const char *name, int parents)
 {
 	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -535,7 +535,7 @@ is_inherited_twice(const char *name)
 	{
 		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
 
-		found = form->contype == CONSTRAINT_CHECK && form->coninhcount > 1;
+		found = form->contype == CONSTRAINT_CHECK && form->coninhcount >= parents;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
@@ -552,7 +552,7 @@ orm_is_renamable(const OrmNamed *named)
 	if (orm_has_index(named->subject.kind))
 		return true;
 	return !named->is_of_typed_table &&
-		(named->subject.kind != ORM_NAME_CHECK || !is_inherited_twice(named->name));
+		(named->subject.kind != ORM_NAME_CHECK || !orm_check_exists(named->name, 2));
 }
 
 /* How qsort() and bsearch() order CHECKs by name. */

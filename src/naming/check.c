@@ -10,39 +10,10 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_constraint.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 
 #include "guc.h"
 #include "naming.h"
-
-/*
- * Has any table a CHECK of this name?  CREATE TABLE ... LIKE and ATTACH PARTITION
- * need the CHECKs of two tables to have the same name, which can follow the
- * convention for one of them only.
- */
-static bool
-is_name_of_check(const char *name)
-{
-	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&key, Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(name));
-	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 1, &key);
-	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		found = ((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
 
 /* Are two lists of names (char *) the same? */
 static bool
@@ -71,8 +42,15 @@ orm_check_name(const OrmConventions *conventions, const OrmNameSubject *subject,
 	char	   *identity;
 
 	if (orm_naming_check == ORM_NAMING_CHECK_OFF ||
-		orm_name_conforms(conventions, subject, name) ||
-		(subject->kind == ORM_NAME_CHECK && is_name_of_check(name)))
+		orm_name_conforms(conventions, subject, name))
+		return;
+
+	/*
+	 * CREATE TABLE ... LIKE and ATTACH PARTITION need the CHECKs of two
+	 * tables to have the same name, which can follow the convention for one
+	 * of them only.
+	 */
+	if (subject->kind == ORM_NAME_CHECK && orm_check_exists(name, 0))
 		return;
 
 	identity = orm_name_identity(subject, name);

@@ -145,6 +145,7 @@ extern bool orm_is_named_relkind(char relkind);
 extern List *orm_named_in_schema(const char *schema);
 extern List *orm_named_of_relations(List *relids, bool with_referrers);
 extern List *orm_constraints_of(Oid relid);
+extern bool orm_check_exists(const char *name, int parents);
 extern bool orm_is_renamable(const OrmNamed *named);
 extern void orm_judge_names(const OrmConventions *conventions, List *named);
 

@@ -102,10 +102,7 @@ is_taken(const char *name, void *state)
 	if (entry == NULL || entry->holder == NULL)
 		return true;
 
-	/*
-	 * the holder may go away first, and may even want names that nobody had
-	 * then
-	 */
+	/* the holder may go away first */
 	if (!entry->holder->is_begun)
 	{
 		find_name(plan, entry->holder);

@@ -24,11 +24,13 @@ BEGIN
         EXECUTE format('CREATE TABLE %I (id int %sPRIMARY KEY, code int %sUNIQUE, parent_id int %sREFERENCES table_%s,'
                        ' amount int %sCHECK (amount > 0))', t, format(named, 'PK'), format(named, 'UQ'),
                        format(named, 'FK'), greatest(1, i / 2), format(named, 'CHK'));
-        EXECUTE format('CREATE INDEX %s ON %I (%I)', CASE WHEN hashed THEN quote_ident('IDX_' || substr(md5(t), 1, 26)) END,
-                       t, CASE WHEN i % 4 < 2 THEN 'parent_id' ELSE 'amount' END);
+        EXECUTE format('CREATE INDEX %s ON %I (%I)',
+                       CASE WHEN hashed THEN quote_ident('IDX_' || substr(md5(t), 1, 26)) END, t,
+                       CASE WHEN i % 4 < 2 THEN 'parent_id' ELSE 'amount' END);
         IF i % 20 = 0 THEN
-            EXECUTE format('CREATE FUNCTION store_%s() RETURNS void LANGUAGE plpgsql AS $$BEGIN INSERT INTO %I VALUES (1, 2)'
-                           ' ON CONFLICT ON CONSTRAINT %I DO NOTHING; END$$', i, t, 'UQ_' || substr(md5(t), 1, 27));
+            EXECUTE format('CREATE FUNCTION store_%s() RETURNS void LANGUAGE plpgsql AS'
+                           ' $$BEGIN INSERT INTO %I VALUES (1, 2) ON CONFLICT ON CONSTRAINT %I DO NOTHING; END$$',
+                           i, t, 'UQ_' || substr(md5(t), 1, 27));
             EXECUTE format('CREATE VIEW view_%s AS SELECT id, code FROM %I WHERE amount > 10', i, t);
         END IF;
         IF i % 100 = 0 THEN
@@ -191,7 +193,8 @@ def one_rename(server, tables):
         session.close()
         return statistics.median(values)
 
-    return report.measured(f'RENAME COLUMN among {tables:,} tables', 'naming_check = off', 'ms', spent('warn'), spent('off'))
+    return report.measured(f'RENAME COLUMN among {tables:,} tables', 'naming_check = off', 'ms',
+                           spent('warn'), spent('off'))
 
 
 def measure_all(server):
@@ -223,7 +226,8 @@ def measure_all(server):
 def run(server):
     """Measures while the database grows."""
     times, others = measure_all(server)
-    figures = [report.measured(f'{name}, {LIMITED:,} tables, {LIMITED * PER_TABLE:,} names', 'the limit', 'ms', spent, LIMIT, 1)
+    figures = [report.measured(f'{name}, {LIMITED:,} tables, {LIMITED * PER_TABLE:,} names', 'the limit', 'ms',
+                                spent, LIMIT, 1)
                for name, spent in times[LIMITED].items()]
     for name in times[LIMITED]:
         for few, many in PAIRS:

@@ -1,5 +1,6 @@
 """What names cost when a table, an index or something else is created."""
 
+import math
 import os
 from typing import NamedTuple
 
@@ -21,12 +22,13 @@ CREATE SCHEMA made;
 # The names that PostgreSQL and the convention give are the same here.
 TEN = """
 CREATE TABLE made.order_$n (id bigint {}PRIMARY KEY, number bigint {}UNIQUE, code int {}UNIQUE,
-    external_id uuid {}UNIQUE, customer_id bigint {}REFERENCES public.customer, region_id int {}REFERENCES public.region,
-    product_id bigint {}REFERENCES public.product, price numeric {}CHECK (price > 0), quantity int {}CHECK (quantity > 0),
+    external_id uuid {}UNIQUE, customer_id bigint {}REFERENCES public.customer,
+    region_id int {}REFERENCES public.region, product_id bigint {}REFERENCES public.product,
+    price numeric {}CHECK (price > 0), quantity int {}CHECK (quantity > 0),
     place int4range, {}EXCLUDE USING gist (place WITH &&))
 """
-SUFFIXES = ('pkey', 'number_key', 'code_key', 'external_id_key', 'customer_id_fkey', 'region_id_fkey', 'product_id_fkey',
-            'price_check', 'quantity_check', 'place_excl')
+SUFFIXES = ('pkey', 'number_key', 'code_key', 'external_id_key', 'customer_id_fkey', 'region_id_fkey',
+            'product_id_fkey', 'price_check', 'quantity_check', 'place_excl')
 
 UNNAMED = TEN.format(*[''] * 10)
 CONFORMING = TEN.format(*[f'CONSTRAINT order_$n_{suffix} ' for suffix in SUFFIXES])
@@ -45,8 +47,8 @@ class Case(NamedTuple):
     at_most: float = 1.05
     repetitions: int = 10
     setup: str = ''             # in every session, of both sides
-    prepare: str = ''           # once, in the databases of both sides, without the library
-    templates: str = ''         # once, in the database of the side with the library
+    prepare: str = ''           # once, in both databases, without the library
+    templates: str = ''         # likewise; nothing to a session without the library
     timed: bool = True          # but for those that are over before the clock has noticed
     altering: bool = False      # the event trigger loads the library, so the other side has it switched off
 
@@ -68,9 +70,11 @@ CASES = [
     Case('CREATE TABLE, ten names that conform', CONFORMING),
     Case('CREATE TABLE, ten names that do not conform', OTHER, at_most=None),
     Case('CREATE TABLE without constraints', 'CREATE TABLE made.plain_$n (id bigint, body text)'),
-    Case('CREATE INDEX, unnamed', 'CREATE INDEX ON indexed (code); DROP INDEX indexed_code_idx', repetitions=30),
+    Case('CREATE INDEX, unnamed', 'CREATE INDEX ON indexed (code); DROP INDEX indexed_code_idx', repetitions=30,
+         timed=False),
     Case('CREATE INDEX, a name that conforms',
-         'CREATE INDEX indexed_code_idx ON indexed (code); DROP INDEX indexed_code_idx', repetitions=30),
+         'CREATE INDEX indexed_code_idx ON indexed (code); DROP INDEX indexed_code_idx', repetitions=30,
+         timed=False),
     Case('CREATE INDEX, unnamed, 200 of the name', 'BEGIN; CREATE INDEX ON indexed (place); ROLLBACK', at_most=None,
          prepare=TAKEN),
     Case('ADD COLUMN without constraints', 'BEGIN; ALTER TABLE item ADD COLUMN more int; ROLLBACK', repetitions=30,
@@ -88,35 +92,35 @@ CASES = [
     Case('BEGIN and COMMIT', 'BEGIN; COMMIT', 1.02, repetitions=300, timed=False),
 ]
 
-ROUNDS = 41
+ROUNDS = 31
 SIDES = ('with', 'without')
 PROCESSOR = {min(os.sched_getaffinity(0))}      # one for both, since no two are equally fast
 
 
-def database(number, side):
-    """The database of a case's side: of its own, since each leaves its catalogs another way."""
-    return f'naming_{number}_{side}'
+def database(number, which):
+    """One of the two databases of a case, since each case leaves the catalogs another way."""
+    return f'naming_{number}_{which}'
 
 
 def build(server):
     """Two databases for each case."""
     for number, case in enumerate(CASES):
-        for side in SIDES:
-            server.create_database(database(number, side))
-            cursor = server.connect(database(number, side)).cursor()
+        for which in range(2):
+            server.create_database(database(number, which))
+            cursor = server.connect(database(number, which)).cursor()
             cursor.execute(SCHEMA + case.prepare)
-            if side == 'with' and case.templates:
+            if case.templates:
                 cursor.execute(case.templates)
             cursor.execute('VACUUM ANALYZE')
             cursor.connection.close()
 
 
-def times(server, number, case):
-    """Milliseconds of the backend for one execution, by side."""
+def times_in(server, case, databases):
+    """Milliseconds of the backend for one execution, by side, each of which has a database."""
     sessions, done = {}, dict.fromkeys(SIDES, 0)
     for side in SIDES:
         library, setup = case.session(side)
-        sessions[side] = server.connect(database(number, side), library)
+        sessions[side] = server.connect(databases[side], library)
         os.sched_setaffinity(sessions[side].info.backend_pid, PROCESSOR)
         if setup:
             sessions[side].cursor().execute(setup)
@@ -139,12 +143,19 @@ def times(server, number, case):
     return values
 
 
+def times(server, number, case):
+    """The same with the databases exchanged in between: making a file is not equally fast in all folders."""
+    turns = [times_in(server, case, {'with': database(number, which), 'without': database(number, 1 - which)})
+             for which in range(2)]
+    return {side: [math.sqrt(one * other) for one, other in zip(*(turn[side] for turn in turns))] for side in SIDES}
+
+
 def first(server):
     """Milliseconds of the backend for its start and its first table, by side."""
     done = dict.fromkeys(SIDES, 0)
 
     def measure(side):
-        session = server.connect(database(0, side), side == 'with')
+        session = server.connect(database(0, 0), side == 'with')
         done[side] += 1
         session.cursor().execute(UNNAMED.replace('$n', f'first_{done[side]}'))
         spent = server.processor_time(session)
@@ -156,13 +167,14 @@ def first(server):
 
 
 def check(server):
-    """Sees to it that both sides have made objects of the same names, which they do with these tables."""
+    """Sees to it that the sides have made objects of the same names, which they do with these tables."""
     for number, case in enumerate(CASES):
         names = []
-        for side in SIDES:
-            cursor = server.connect(database(number, side)).cursor()
+        for which in range(2):
+            cursor = server.connect(database(number, which)).cursor()
             cursor.execute("""SELECT conname FROM pg_constraint WHERE conrelid >= 16384
-                UNION SELECT relname FROM pg_class WHERE relnamespace IN ('made'::regnamespace, 'public'::regnamespace)""")
+                UNION SELECT relname FROM pg_class
+                WHERE relnamespace IN ('made'::regnamespace, 'public'::regnamespace)""")
             names.append(set(cursor.fetchall()))
             cursor.connection.close()
         if names[0] != names[1]:
@@ -177,8 +189,8 @@ def run(server):
     starts = first(server)
     with server.counting() as counter:
         for number, case in enumerate(CASES):
-            counts = [counter.count(database(number, side), case.statement, library, case.repetitions, 10, setup)
-                      for side in SIDES for library, setup in [case.session(side)]]
+            counts = [counter.count(database(number, which), case.statement, library, case.repetitions, 10, setup)
+                      for which, side in enumerate(SIDES) for library, setup in [case.session(side)]]
             if case.timed:
                 figures.append(report.timed(case.name, case.against, *timed[case].values(), case.at_most))
             figures.append(report.counted(case.name, case.against, *counts, case.at_most))

@@ -14,7 +14,8 @@ OURS = re.compile(r'name "(.*)" of (primary key|(?:unique|foreign key|check|excl
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 # CREATE INDEX IF NOT EXISTS whose name may have been cut: said in addition to what PostgreSQL says.
 EXISTING = re.compile(r'index ".*" exists already, but not with these columns of table', re.DOTALL)
-TEMPORARY = re.compile(r'pg_temp_[0-9]+')
+# Numbers of schemas and objects, which are each side's own.
+NUMBERS = re.compile(r'(?<=pg_temp_)[0-9]+|\b[0-9]{5,}\b')
 DATABASE = re.compile(r'\boracle_([0-9]+)')
 REFUSED = '42602'
 
@@ -122,6 +123,7 @@ def differ(one, other, names, known, loose):
     if one is None or other is None:
         return True
     other = DATABASE.sub(r'oracle_plain_\1', other)
-    if TEMPORARY.sub('pg_temp', one) == TEMPORARY.sub('pg_temp', other):
+    one, other = NUMBERS.sub('', one), NUMBERS.sub('', other)
+    if one == other:
         return False
     return blurred(one, known) != blurred(other, known) or not (loose or known)
