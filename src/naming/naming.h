@@ -79,7 +79,7 @@ typedef struct OrmNamed
 } OrmNamed;
 
 /* template.c */
-extern OrmTemplate *orm_parse_template(const char *text, const char **problem);
+extern OrmTemplate *orm_parse_template(const char *string, const char **problem);
 extern const char *orm_template_problem_hint(void);
 extern bool orm_template_wants_name(const OrmTemplate *template);
 extern bool orm_template_wants_referred(const OrmTemplate *template);
@@ -91,7 +91,7 @@ extern void orm_template_frame(const OrmConvention *convention, const OrmNameSub
 /* shorten.c */
 typedef struct OrmNamePart
 {
-	const char *text;
+	const char *string;
 	bool		is_variable;	/* comes from the table, not the template */
 } OrmNamePart;
 

@@ -27,9 +27,9 @@
 
 /* A string cut to so many bytes at most, between characters. */
 static char *
-cut(const char *text, int bytes)
+cut(const char *string, int bytes)
 {
-	return pnstrdup(text, pg_mbcliplen(text, strlen(text), bytes));
+	return pnstrdup(string, pg_mbcliplen(string, strlen(string), bytes));
 }
 
 /*
@@ -76,7 +76,7 @@ shorten_parts(const OrmNamePart *parts, int count, const char *digits)
 	StringInfoData name;
 
 	for (int i = 0; i < count; i++)
-		total += lengths[i] = strlen(parts[i].text);
+		total += lengths[i] = strlen(parts[i].string);
 	while (total > MAX_NAME && (longest = longest_part(parts, lengths, count)) >= 0)
 	{
 		lengths[longest]--;
@@ -85,7 +85,7 @@ shorten_parts(const OrmNamePart *parts, int count, const char *digits)
 
 	initStringInfo(&name);
 	for (int i = 0; i < count; i++)
-		appendStringInfoString(&name, parts[i].is_variable ? cut(parts[i].text, lengths[i]) : parts[i].text);
+		appendStringInfoString(&name, parts[i].is_variable ? cut(parts[i].string, lengths[i]) : parts[i].string);
 	return psprintf("%s%s", cut(name.data, MAX_NAME - strlen(digits)), digits);
 }
 
@@ -100,7 +100,7 @@ orm_join_name(const OrmNamePart *parts, int count, OrmNameOverflow overflow, con
 
 	initStringInfo(&name);
 	for (int i = 0; i < count; i++)
-		appendStringInfoString(&name, parts[i].text);
+		appendStringInfoString(&name, parts[i].string);
 
 	if (name.len + strlen(digits) <= MAX_NAME)
 		return psprintf("%s%s", name.data, digits);

@@ -58,13 +58,13 @@ typedef struct Expansion
 
 /* Step over a prefix, if it is there. */
 static bool
-skip(const char **text, const char *prefix)
+skip(const char **string, const char *prefix)
 {
 	size_t		length = strlen(prefix);
 
-	if (strncmp(*text, prefix, length) != 0)
+	if (strncmp(*string, prefix, length) != 0)
 		return false;
-	*text += length;
+	*string += length;
 	return true;
 }
 
@@ -154,34 +154,34 @@ is_not_null_name(const Part *part)
  * sentence for the detail of an error.
  */
 OrmTemplate *
-orm_parse_template(const char *text, const char **problem)
+orm_parse_template(const char *string, const char **problem)
 {
 	OrmTemplate *template = palloc0_object(OrmTemplate);
 	StringInfoData literal;
 
 	initStringInfo(&literal);
-	while (*text)
+	while (*string)
 	{
 		const char *end;
 		char	   *token;
 		Part	   *part;
 
-		if (*text != '%')
+		if (*string != '%')
 		{
-			appendStringInfoChar(&literal, *text++);
+			appendStringInfoChar(&literal, *string++);
 			continue;
 		}
-		if (skip(&text, "%%"))
+		if (skip(&string, "%%"))
 		{
 			appendStringInfoChar(&literal, '%');
 			continue;
 		}
-		if (!skip(&text, "%(") || (end = strstr(text, ")s")) == NULL)
+		if (!skip(&string, "%(") || (end = strstr(string, ")s")) == NULL)
 		{
 			*problem = "A token has the form %(token)s; a percent sign by itself is written %%.";
 			return NULL;
 		}
-		token = pnstrdup(text, end - text);
+		token = pnstrdup(string, end - string);
 		part = palloc0_object(Part);
 		if (!parse_token(token, part))
 		{
@@ -192,7 +192,7 @@ orm_parse_template(const char *text, const char **problem)
 		template->parts = lappend(template->parts, part);
 		template->wants_name |= part->kind == PART_CONSTRAINT_NAME;
 		template->wants_referred |= part->kind == PART_REFERRED_COLUMN;
-		text = end + strlen(")s");
+		string = end + strlen(")s");
 	}
 	finish_literal(template, &literal);
 
@@ -234,7 +234,7 @@ orm_template_wants_referred(const OrmTemplate *template)
 
 /* Add a piece of text to the name. */
 static void
-add_part(Expansion *expansion, const char *text, bool is_variable)
+add_part(Expansion *expansion, const char *string, bool is_variable)
 {
 	if (expansion->count == expansion->size)
 	{
@@ -245,7 +245,7 @@ add_part(Expansion *expansion, const char *text, bool is_variable)
 	}
 	expansion->parts[expansion->count++] = (OrmNamePart)
 	{
-		.text = text,.is_variable = is_variable
+		.string = string,.is_variable = is_variable
 	};
 }
 
@@ -363,14 +363,14 @@ static char *
 text_of_parts(const OrmConvention *convention, const OrmNameSubject *subject, int from, int to)
 {
 	Expansion	expansion = {.convention = convention,.subject = subject};
-	StringInfoData text;
+	StringInfoData string;
 
 	for (int i = from; i < to; i++)
 		expand_part(&expansion, list_nth(convention->template->parts, i));
-	initStringInfo(&text);
+	initStringInfo(&string);
 	for (int i = 0; i < expansion.count; i++)
-		appendStringInfoString(&text, expansion.parts[i].text);
-	return text.data;
+		appendStringInfoString(&string, expansion.parts[i].string);
+	return string.data;
 }
 
 /*
