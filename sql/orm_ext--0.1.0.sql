@@ -3,7 +3,7 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION orm_ext" to load this file. \quit
 
--- Sections: soft delete, versions and timestamps, what is managed, naming, is it on?, lint.
+-- Sections: soft delete, versions and timestamps, bulk upsert, batched jobs, what is managed, naming, is it on?, lint.
 
 GRANT USAGE ON SCHEMA orm_ext TO PUBLIC;
 
@@ -210,6 +210,143 @@ COMMENT ON FUNCTION orm_ext.lift_change_ids(regclass) IS
 'Has new change_ids exceed those that a table holds, where rows came in by replication or under orm_ext.bypass_stamps; CREATE TRIGGER does so by itself. Waits for transactions that write change_ids, if there is something to lift.
 Argument: the table.
 Errors: 42501 not the owner, 55000 no trigger of the table keeps a change_id.';
+
+-- ---------------------------------------------------------------------------
+-- Bulk upsert
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.bulk_upsert(
+	target regclass,
+	rows jsonb,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL,
+	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_json';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert(regclass, jsonb, text[], text[], text, text, text, name) IS
+'Inserts rows, or updates those whose key exists, in one INSERT ... ON CONFLICT in the order of the key. Returns how many rows were inserted, updated, unchanged (neither locked nor written) and skipped.
+Arguments: the table; an array of JSON objects or one, whose keys are columns: an absent one means the default of a new row and leaves an existing one as it is; conflict: columns of a unique key, or the name of one constraint or index (default: the primary key); update_columns: what an existing row takes over (default: all that is supplied but the key and created_*); on_conflict: update or nothing; on_duplicate, rows of one key in the input: last, first or error; on_deleted, the key is that of a deleted row: insert, revive, skip or error; version_column: a row whose version is not the stored one is stale and skipped.
+Errors: 22004 a null argument, 22023 an option or no object, 42703 no such column, 42809 no table, 42P10 no such key, or several, 55000 a deferrable key, 428C9 a generated column, 21000 on_duplicate, 23505 on_deleted; those of the types, with row and column in the context; whatever the INSERT raises, with the row.';
+
+CREATE FUNCTION orm_ext.bulk_upsert(
+	target text,
+	rows text,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL,
+	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_text';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert(text, text, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert() for literals and parameters without a type.';
+
+CREATE FUNCTION orm_ext.bulk_upsert(
+	rows anyarray,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL,
+	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_array';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert(anyarray, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert() for rows of the table''s own type. Every column is supplied; a null in a column that is NOT NULL and has a default means the default.
+Arguments: an array of rows of a table, which is the target; then as above.
+Errors: the same, and 22004 an element is null.';
+
+CREATE FUNCTION orm_ext.bulk_upsert_returning(
+	target anynonarray,
+	rows jsonb,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL)
+RETURNS TABLE (ordinal bigint, action text, result anynonarray)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_returning_json';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert_returning(anynonarray, jsonb, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert() that returns each row of the input, in its order: its number from 1 on; what became of it: inserted, updated, unchanged, revived, skipped, stale or duplicate; and the row as it is stored now, where there is one.
+Arguments: NULL::my_table, which names the table; then as for bulk_upsert().
+Errors: the same.';
+
+CREATE FUNCTION orm_ext.bulk_upsert_returning(
+	rows anyarray,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL)
+RETURNS TABLE (ordinal bigint, action text, result anyelement)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_returning_array';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert_returning(anyarray, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert_returning() for rows of the table''s own type.';
+
+CREATE FUNCTION orm_ext.last_bulk_result(
+	OUT target regclass, OUT input bigint,
+	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint,
+	OUT revived bigint, OUT stale bigint, OUT duplicates bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1
+AS 'MODULE_PATHNAME', 'orm_last_bulk_result';
+
+COMMENT ON FUNCTION orm_ext.last_bulk_result() IS
+'What became of the rows of this session''s last bulk upsert, by COPY or otherwise; no row before the first. Of the updated rows some were revived; of the skipped ones some were stale or duplicates. No errors.';
+
+-- What the statement of a bulk upsert asks back while it runs.  They cost what
+-- makes them the last condition that is looked at.
+
+CREATE FUNCTION orm_ext.upsert_found(ordinal bigint, compared record, existing record) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000
+AS 'MODULE_PATHNAME', 'orm_upsert_found';
+
+COMMENT ON FUNCTION orm_ext.upsert_found(bigint, record, record) IS
+'Internal to bulk upserts: is the existing row to be updated? Error: 55000 called elsewhere.';
+
+CREATE FUNCTION orm_ext.upsert_takes(ordinal bigint, found boolean) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000
+AS 'MODULE_PATHNAME', 'orm_upsert_takes';
+
+COMMENT ON FUNCTION orm_ext.upsert_takes(bigint, boolean) IS
+'Internal to bulk upserts: is the row to be written? Errors: 55000 called elsewhere, 23505 on_deleted, 428C9 identity.';
+
+CREATE FUNCTION orm_ext.upsert_conflicts(compared record, existing record) RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000
+AS 'MODULE_PATHNAME', 'orm_upsert_conflicts';
+
+COMMENT ON FUNCTION orm_ext.upsert_conflicts(record, record) IS
+'Internal to bulk upserts: is the row that INSERT has met to be updated? Errors: 55000 called elsewhere, 23505 on_deleted.';
+
+CREATE FUNCTION orm_ext.upsert_has(attnum integer) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_upsert_has';
+
+COMMENT ON FUNCTION orm_ext.upsert_has(integer) IS
+'Internal to bulk upserts: does the row supply a column? Error: 55000 called elsewhere.';
+
+CREATE FUNCTION orm_ext.upsert_default(attnum integer, type anyelement) RETURNS anyelement
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_upsert_default';
+
+COMMENT ON FUNCTION orm_ext.upsert_default(integer, anyelement) IS
+'Internal to bulk upserts: the default of a column. Errors: 55000 called elsewhere, those of the default.';
 
 -- ---------------------------------------------------------------------------
 -- What is managed

@@ -157,4 +157,34 @@ orm_may_create_in(Oid namespaceid)
 #endif
 }
 
+/*
+ * COPY FROM can have a marker for the default of a column (16: commit
+ * 9f8377f7a), for which it keeps expressions and flags by column.
+ */
+#if PG_VERSION_NUM >= 160000
+#define orm_copy_has_default_marker(copy) ((copy)->opts.default_print != NULL)
+#define orm_copy_is_default(copy, attno) ((copy)->defaults[(attno) - 1])
+#define orm_copy_forget_default(copy, column, expression) \
+	((copy)->defexprs[column] = (copy)->defexprs[column] ? (expression) : NULL)
+#else
+#define orm_copy_has_default_marker(copy) false
+#define orm_copy_is_default(copy, attno) false
+#define orm_copy_forget_default(copy, column, expression) ((void) (expression))
+#endif
+
+/*
+ * COPY FROM can pass over rows that cannot be converted (17: commit
+ * 9e2d87011), up to a limit and silently (18: commits 4ac2a9bec, a39297ec0).
+ */
+#if PG_VERSION_NUM >= 170000
+#define ORM_HAVE_COPY_ON_ERROR 1
+#endif
+#if PG_VERSION_NUM >= 180000
+#define orm_copy_reject_limit(copy) ((copy)->opts.reject_limit)
+#define orm_copy_is_silent(copy) ((copy)->opts.log_verbosity < COPY_LOG_VERBOSITY_DEFAULT)
+#else
+#define orm_copy_reject_limit(copy) 0
+#define orm_copy_is_silent(copy) false
+#endif
+
 #endif							/* ORM_COMPAT_H */

@@ -26,6 +26,7 @@ char	   *orm_actor = NULL;
 uint64		orm_actor_generation = 0;
 char	   *orm_auto_manage = NULL;
 bool		orm_bypass_stamps = false;
+int			orm_copy_on_conflict = ORM_CONFLICT_OFF;
 int			orm_deleted_rows = ORM_DELETED_ROWS_HIDE;
 int			orm_delete_mode = ORM_DELETE_MODE_SOFT;
 char	   *orm_expected_version = NULL;
@@ -37,6 +38,13 @@ char	   *orm_stale_sqlstate = NULL;
 int			orm_version_guard = ORM_VERSION_GUARD_OFF;
 
 static GucBoolAssignHook prev_assign_row_security = NULL;
+
+static const struct config_enum_entry copy_on_conflict_options[] = {
+	{"off", ORM_CONFLICT_OFF, false},
+	{"update", ORM_CONFLICT_UPDATE, false},
+	{"nothing", ORM_CONFLICT_NOTHING, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry deleted_rows_options[] = {
 	{"hide", ORM_DELETED_ROWS_HIDE, false},
@@ -209,6 +217,18 @@ orm_guc_init(void)
 							 "so.",
 							 &orm_bypass_stamps,
 							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomEnumVariable("orm_ext.copy_on_conflict",
+							 "Whether COPY FROM upserts.",
+							 "For clients that write the COPY statement themselves, so that "
+							 "options cannot be given: rows whose primary key exists are updated, "
+							 "or passed over. Meant for SET LOCAL.",
+							 &orm_copy_on_conflict,
+							 ORM_CONFLICT_OFF,
+							 copy_on_conflict_options,
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);

@@ -23,6 +23,14 @@ enum OrmDeleteMode
 	ORM_DELETE_MODE_HARD
 };
 
+/* What an upsert does about a row that exists. */
+typedef enum OrmOnConflict
+{
+	ORM_CONFLICT_OFF,			/* orm_ext.copy_on_conflict: no upsert */
+	ORM_CONFLICT_UPDATE,
+	ORM_CONFLICT_NOTHING
+} OrmOnConflict;
+
 enum OrmNamingCheck
 {
 	ORM_NAMING_CHECK_OFF,
@@ -41,6 +49,7 @@ extern char *orm_actor;
 extern uint64 orm_actor_generation; /* changes with orm_actor */
 extern char *orm_auto_manage;
 extern bool orm_bypass_stamps;
+extern int	orm_copy_on_conflict;
 extern int	orm_deleted_rows;
 extern int	orm_delete_mode;
 extern char *orm_expected_version;

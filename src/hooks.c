@@ -25,6 +25,7 @@
 #include "soft_delete/soft_delete.h"
 #include "stamp/stamp.h"
 #include "status.h"
+#include "upsert/upsert.h"
 
 static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
@@ -172,7 +173,11 @@ makes_names(Node *stmt)
 	}
 }
 
-/* Look at utility statements before they are run, and at renames after it. */
+/*
+ * Look at utility statements before they are run, and at renames after it.  A
+ * COPY that upserts is ours alone: those behind us know its options as little
+ * as the server does.
+ */
 static void
 process_utility(PlannedStmt *pstmt, const char *query_string,
 				bool read_only_tree, ProcessUtilityContext context,
@@ -183,6 +188,11 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 	const bool	has_names = makes_names(pstmt->utilityStmt);
 	List	   *names_to_come = orm_names_to_come;
 
+	if (orm_is_upsert_copy(pstmt->utilityStmt))
+	{
+		orm_copy_upsert(pstmt, query_string, query_env, qc);
+		return;
+	}
 	if (!IsBinaryUpgrade)
 		check_utility(pstmt->utilityStmt);
 

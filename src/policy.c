@@ -59,6 +59,9 @@ typedef struct OrmPolicy
 	OrmMarker	marker;
 } OrmPolicy;
 
+bool		(*orm_keeps_version) (Relation rel, AttrNumber attno) = NULL;
+bool		(*orm_keeps_creation) (Relation rel, AttrNumber attno) = NULL;
+
 static HTAB *policies = NULL;
 
 /* Counts the invalidations of relations that the cache knows. */

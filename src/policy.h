@@ -34,6 +34,13 @@ typedef struct OrmMarker
 /* Symbol of the C function that makes a trigger the declaration. */
 #define ORM_SOFT_DELETE_SYMBOL "orm_soft_delete"
 
+/*
+ * Does a trigger keep a column as the row's version, or as what tells of its
+ * creation?  Set by the stamp triggers, for features that may not know them.
+ */
+extern bool (*orm_keeps_version) (Relation rel, AttrNumber attno);
+extern bool (*orm_keeps_creation) (Relation rel, AttrNumber attno);
+
 extern void orm_policy_init(void);
 
 extern uint64 orm_policy_generation(void);

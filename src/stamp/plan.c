@@ -32,7 +32,38 @@ typedef struct CachedPlan
 
 static HTAB *plans = NULL;
 
-/* Create the cache. */
+/* Does a trigger that fires keep a column in a role? */
+static bool
+is_kept(Relation rel, AttrNumber attno, OrmStampRole role)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		const char *column = orm_kept_column(trigger, role);
+
+		if (column && orm_trigger_fires(trigger->tgenabled) &&
+			orm_find_column(RelationGetDescr(rel), column) == attno)
+			return true;
+	}
+	return false;
+}
+
+/* Is a column kept as the version, or as what tells of the row's creation? */
+static bool
+is_version(Relation rel, AttrNumber attno)
+{
+	return is_kept(rel, attno, ORM_STAMP_VERSION);
+}
+
+static bool
+is_creation(Relation rel, AttrNumber attno)
+{
+	return is_kept(rel, attno, ORM_STAMP_CREATED) || is_kept(rel, attno, ORM_STAMP_CREATED_BY);
+}
+
+/* Create the cache, and tell other features what is kept. */
 void
 orm_stamp_init(void)
 {
@@ -44,6 +75,8 @@ orm_stamp_init(void)
 									 ALLOCSET_SMALL_SIZES);
 	plans = hash_create("orm_ext stamps", 64, &ctl,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	orm_keeps_version = is_version;
+	orm_keeps_creation = is_creation;
 }
 
 /* Numbers of the columns that stamp triggers of a relation keep. */

@@ -41,8 +41,8 @@ orm_tables_to_treat(Oid relid, LOCKMODE lockmode)
 }
 
 /* Make one setting until the end of the level of settings. */
-static void
-set_for_level(const char *name, const char *value)
+void
+orm_set_for_level(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -58,8 +58,8 @@ orm_pin_settings(void)
 {
 	int			level = NewGUCNestLevel();
 
-	set_for_level("search_path", "pg_catalog, pg_temp");
-	set_for_level("orm_ext.naming_check", "off");
+	orm_set_for_level("search_path", "pg_catalog, pg_temp");
+	orm_set_for_level("orm_ext.naming_check", "off");
 	return level;
 }
 

@@ -15,6 +15,7 @@
 
 extern List *orm_tables_to_treat(Oid relid, LOCKMODE lockmode);
 extern int	orm_pin_settings(void);
+extern void orm_set_for_level(const char *name, const char *value);
 extern void orm_begin_ddl(void);
 extern List *orm_end_ddl(void);
 extern void orm_run(const char *command);

@@ -227,3 +227,24 @@ SELECT kind, name, conforms FROM orm_ext.naming_audit() WHERE "table" = 'invoice
 -- The linter knows the schemas that ORMs make; each finding brings the statement that mends it.
 
 SELECT rule, severity, object, fix FROM orm_ext.lint('public') WHERE severity <> 'info';
+
+--- 12. A list from elsewhere
+
+-- Some rows are known, some are new, one was deleted: one call, and what became of each.
+
+SELECT ordinal, action, (result).id, (result).slug, (result).status
+FROM orm_ext.bulk_upsert_returning(NULL::articles, '[
+    {"slug": "article-2", "status": "archived"},
+    {"slug": "article-1", "status": "published"},
+    {"slug": "article-3", "status": "published"},
+    {"slug": "welcome", "status": "draft"}]',
+    conflict => '{slug}', on_deleted => 'revive');
+
+-- The same from a file or a program, as COPY reads it.
+
+COPY articles (slug, status) FROM PROGRAM 'printf "welcome,published\nthanks,draft\narticle-4,published\n"'
+WITH (FORMAT csv, on_conflict 'update', conflict_columns (slug));
+
+-- Every article once more: they are as they were, so nothing is locked, written or stamped.
+
+SELECT * FROM orm_ext.bulk_upsert(ARRAY(SELECT a FROM articles a));

@@ -14,6 +14,7 @@ import psycopg2
 from naming import faults as naming_faults, unit as naming
 from stamps import unit as stamps
 from stamps.faults import self_test
+from upsert import faults as upsert_faults, unit as upsert
 
 from .compare import connect
 from .report import summary
@@ -30,6 +31,7 @@ def arguments(description):
     parser.add_argument('--transactions', type=int, metavar='N', help='how many transactions (1000)')
     parser.add_argument('--stamps', type=int, metavar='N', help='how many transactions on stamped tables (1500)')
     parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (700)')
+    parser.add_argument('--upserts', type=int, metavar='N', help='how many batches of bulk upsert (400)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -51,6 +53,8 @@ def arguments(description):
         options.stamps = 0 if small else 1500
     if options.naming is None:
         options.naming = 0 if small else 700
+    if options.upserts is None:
+        options.upserts = 0 if small else 400
     return options
 
 
@@ -116,7 +120,8 @@ def units(options):
     for kind, total, size in (('select', options.selects, ITEMS['select']),
                               ('transaction', options.transactions, ITEMS['transaction']),
                               ('stamps', options.stamps, stamps.ITEMS),
-                              ('naming', options.naming, naming.ITEMS)):
+                              ('naming', options.naming, naming.ITEMS),
+                              ('upsert', options.upserts, upsert.ITEMS)):
         for number, start in enumerate(range(0, total, size)):
             work.append((kind, number, 0, min(size, total - start)))
     return work
@@ -124,7 +129,7 @@ def units(options):
 
 def run_job(job, work, settings):
     """One process: runs every unit that it gets, in a database of its own."""
-    results, makers = [], {'stamps': stamps.Unit, 'naming': naming.Unit}
+    results, makers = [], {'stamps': stamps.Unit, 'naming': naming.Unit, 'upsert': upsert.Unit}
     for kind, number, first, last in work:
         unit = makers.get(kind, Unit)(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
         results.append(unit.run(first, last))
@@ -171,7 +176,7 @@ def main(description):
         total = run_all(options, settings, jobs, work)
         if options.self_test:
             settings = settings._replace(dsn=f'{settings.dsn} dbname=oracle_1')
-            planted = [test(settings) for test in (self_test, naming_faults.self_test)]
+            planted = [test(settings) for test in (self_test, naming_faults.self_test, upsert_faults.self_test)]
             found, missed = (sum(figures) for figures in zip(*planted))
     if not options.repeat:
         print(summary(total))

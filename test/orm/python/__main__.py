@@ -18,7 +18,7 @@ def main():
         version = importlib.import_module(name).__version__.split()[0]
         print('# %s %s' % (name, version))
 
-    patterns = ['test_*.py'] + (['async_*.py'] if twin.IS_ASYNC else [])
+    patterns = ['test_*.py', 'async_*.py' if twin.IS_ASYNC else 'psycopg_*.py']
     suite = unittest.TestSuite(
         unittest.TestLoader().discover(sys.path[0], pattern)
         for pattern in patterns)

@@ -1,0 +1,303 @@
+/*-------------------------------------------------------------------------
+ *
+ * columns.c
+ *		What a bulk upsert does with each column of its table.
+ *
+ * A supplied column is written to new rows.  An existing row takes it over if
+ * it is to be updated, and is compared with it first.
+ *
+ * A row that exists goes through INSERT too, and must pass as a row on its way:
+ * NOT NULL and CHECK look at it, defaults are evaluated for it.  So columns
+ * that it does not supply are filled from the row that exists: then NOT NULL
+ * and CHECK see what the row will be, and no sequence moves.  It takes the
+ * privileges to read and to insert the column; without them it is left to the
+ * default, as in an INSERT by hand.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/tupdesc.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "upsert.h"
+#include "util/names.h"
+
+/* A column of a table. */
+static Form_pg_attribute
+column_of(const OrmUpsertTarget *target, AttrNumber attno)
+{
+	return TupleDescAttr(target->rowtype, attno - 1);
+}
+
+/* Position of a column among those that are supplied, -1 if it is none. */
+int
+orm_supplied_position(const OrmUpsertTarget *target, AttrNumber attno)
+{
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		if (target->columns[i] == attno)
+			return i;
+	}
+	return -1;
+}
+
+/* Column of the store that holds a supplied column. */
+int
+orm_store_column(const OrmUpsertTarget *target, AttrNumber attno)
+{
+	return ORM_STORE_FIXED + 1 + orm_supplied_position(target, attno);
+}
+
+/* Is a column one of the key's? */
+static bool
+is_key_column(const OrmUpsertTarget *target, AttrNumber attno)
+{
+	for (int i = 0; i < target->arbiter.nkeys; i++)
+	{
+		if (target->arbiter.columns[i] == attno)
+			return true;
+	}
+	return false;
+}
+
+/* Does a column tell how a row came to be? */
+static bool
+tells_of_creation(Relation rel, const OrmUpsertTarget *target, AttrNumber attno)
+{
+	return strncmp(NameStr(column_of(target, attno)->attname), "created_", strlen("created_")) == 0 ||
+		orm_keeps_creation(rel, attno);
+}
+
+/* Can a version of this type be raised by one? */
+static bool
+is_integer(Oid type)
+{
+	Oid			base = getBaseType(type);
+
+	return base == INT2OID || base == INT4OID || base == INT8OID;
+}
+
+/* A column that a caller names.  Error: 42703. */
+static AttrNumber
+named_column(Relation rel, const char *name, const char *option)
+{
+	AttrNumber	attno = orm_find_column(RelationGetDescr(rel), name);
+
+	if (attno == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						name, RelationGetRelationName(rel)),
+				 errdetail("It is named in %s.", option),
+				 errtable(rel)));
+	return attno;
+}
+
+/* The supplied columns, in the order of the table. */
+static void
+read_supplied(const OrmUpsertSource *source, OrmUpsertTarget *target)
+{
+	ListCell   *lc;
+
+	target->ncolumns = list_length(source->columns);
+	target->columns = palloc_array(AttrNumber, target->ncolumns + 1);
+	foreach(lc, source->columns)
+		target->columns[foreach_current_index(lc)] = lfirst_int(lc);
+	target->partial = bms_copy(source->partial);
+}
+
+/*
+ * The columns that an existing row takes over: those that the caller names, or
+ * all that are supplied but the key's, what tells of the row's creation, the
+ * version that is only compared, and what cannot be updated.
+ */
+static void
+choose_updated(Relation rel, const OrmUpsertOptions *options, OrmUpsertTarget *target)
+{
+	ListCell   *lc;
+
+	foreach(lc, options->update_columns)
+	{
+		AttrNumber	attno = named_column(rel, lfirst(lc), "update_columns");
+
+		if (orm_supplied_position(target, attno) >= 0)
+			target->update = bms_add_member(target->update, attno);
+	}
+	if (!options->update_all)
+		return;
+
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		AttrNumber	attno = target->columns[i];
+
+		if (attno == target->version || is_key_column(target, attno) ||
+			tells_of_creation(rel, target, attno) ||
+			column_of(target, attno)->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
+			continue;
+		target->update = bms_add_member(target->update, attno);
+	}
+}
+
+/* The columns of an existing row that are read to decide about it. */
+static void
+choose_compared(OrmUpsertTarget *target)
+{
+	Bitmapset  *columns = bms_copy(target->update);
+	int			attno = -1;
+
+	if (target->options.on_conflict == ORM_CONFLICT_NOTHING)
+		columns = NULL;
+	if (target->version != InvalidAttrNumber)
+		columns = bms_add_member(columns, target->version);
+	if (target->soft_delete)
+		columns = bms_add_member(columns, target->marker.attno);
+
+	target->compared = palloc_array(AttrNumber, bms_num_members(columns) + 1);
+	while ((attno = bms_next_member(columns, attno)) >= 0)
+		target->compared[target->ncompared++] = attno;
+	target->compared_type = CreateTemplateTupleDesc(target->ncompared);
+	for (int i = 0; i < target->ncompared; i++)
+		TupleDescCopyEntry(target->compared_type, i + 1, target->rowtype, target->compared[i]);
+}
+
+/* May the user read and insert a column? */
+static bool
+may_fill(Relation rel, AttrNumber attno)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	return (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+			pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_SELECT) == ACLCHECK_OK) &&
+		(pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
+		 pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_INSERT) == ACLCHECK_OK);
+}
+
+/* Would a column that is not supplied stand in the way of an existing row? */
+static bool
+has_to_be_filled(Relation rel, Form_pg_attribute att, Node *expression)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	if (constr != NULL && constr->num_check > 0)
+		return true;
+	if (expression == NULL)
+		return att->attnotnull;
+	return contain_volatile_functions(expression);
+}
+
+/*
+ * The columns that a row on its way gets from the row that exists: those that
+ * only some rows supply, and those that would fail or use up a sequence.
+ */
+static void
+choose_filled(Relation rel, OrmUpsertTarget *target)
+{
+	for (AttrNumber attno = 1; attno <= target->rowtype->natts; attno++)
+	{
+		Form_pg_attribute att = column_of(target, attno);
+		Node	   *expression;
+
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		expression = build_column_default(rel, attno);
+		target->defaults[attno - 1] = expression;
+		if (expression && contain_volatile_functions(expression))
+			target->volatile_defaults = bms_add_member(target->volatile_defaults, attno);
+		if (target->options.on_conflict == ORM_CONFLICT_NOTHING)
+			continue;
+		if (orm_supplied_position(target, attno) >= 0
+			? bms_is_member(attno, target->partial)
+			: has_to_be_filled(rel, att, expression) && may_fill(rel, attno))
+			target->filled = bms_add_member(target->filled, attno);
+	}
+}
+
+/* The store that holds the rows of the input. */
+static void
+describe_store(OrmUpsertTarget *target)
+{
+	OrmArbiter *arbiter = &target->arbiter;
+	int			natts = ORM_STORE_FIXED + target->ncolumns;
+	TupleDesc	store = CreateTemplateTupleDesc(natts + arbiter->nkeys);
+
+	TupleDescInitEntry(store, ORM_STORE_ORDINAL, "ordinal", INT8OID, -1, 0);
+	TupleDescInitEntry(store, ORM_STORE_KEYED, "keyed", BOOLOID, -1, 0);
+	TupleDescInitEntry(store, ORM_STORE_PRESENT, "present", BYTEAOID, -1, 0);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		Form_pg_attribute att = column_of(target, target->columns[i]);
+
+		TupleDescInitEntry(store, ORM_STORE_FIXED + 1 + i, psprintf("c%d", att->attnum),
+						   att->atttypid, att->atttypmod, att->attndims);
+		TupleDescInitEntryCollation(store, ORM_STORE_FIXED + 1 + i, att->attcollation);
+	}
+	for (int i = 0; i < arbiter->nkeys; i++)
+	{
+		AttrNumber	attno = arbiter->columns[i];
+		Oid			type;
+
+		if (arbiter->computed[i] == NULL && orm_supplied_position(target, attno) >= 0 &&
+			!bms_is_member(attno, target->partial))
+		{
+			target->key_positions[i] = orm_store_column(target, attno);
+			continue;
+		}
+		natts++;
+		target->key_positions[i] = natts;
+		type = attno > 0 ? column_of(target, attno)->atttypid : exprType(arbiter->computed[i]);
+		TupleDescInitEntry(store, natts, psprintf("k%d", i + 1), type, -1, 0);
+		TupleDescInitEntryCollation(store, natts, arbiter->collations[i]);
+	}
+	store->natts = natts;
+	target->store = store;
+}
+
+/* Can a row of the input be without a key, so that it conflicts with none? */
+static bool
+may_lack_key(const OrmUpsertTarget *target)
+{
+	int			attno = -1;
+
+	if (target->arbiter.predicate != NIL)
+		return true;
+	while ((attno = bms_next_member(target->arbiter.referenced, attno)) >= 0)
+	{
+		if (orm_supplied_position(target, attno) < 0 || bms_is_member(attno, target->partial))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Decide about all columns.  The arbiter is known already.
+ * Error: 42703 a column that the caller names does not exist.
+ */
+void
+orm_choose_columns(Relation rel, const OrmUpsertSource *source,
+				   const OrmUpsertOptions *options, OrmUpsertTarget *target)
+{
+	target->defaults = palloc0_array(Node *, target->rowtype->natts);
+	read_supplied(source, target);
+	if (options->version_column)
+	{
+		target->version = named_column(rel, options->version_column, "version_column");
+		target->version_is_kept = orm_keeps_version(rel, target->version) ||
+			!is_integer(column_of(target, target->version)->atttypid);
+	}
+	choose_updated(rel, options, target);
+	choose_compared(target);
+	choose_filled(rel, target);
+	describe_store(target);
+	target->may_lack_key = may_lack_key(target);
+}

@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * deleted.c
+ *		Deleted rows whose key comes again.
+ *
+ * A unique key among live rows does not know the deleted ones, so no look into
+ * an index finds them.  They are looked for once, for all rows of the store;
+ * the planner may read the whole table for it.  A row is brought back when its
+ * turn comes, so that rows are locked in the order of the key.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/itemptr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+
+#include "upsert.h"
+#include "util/spi.h"
+
+/* The row that was deleted last, for a row of the input. */
+typedef struct DeletedRow
+{
+	int64		ordinal;		/* hash key */
+	ItemPointerData tid;
+	Oid			tableoid;
+} DeletedRow;
+
+struct OrmTombstones
+{
+	HTAB	   *rows;
+};
+
+/* Receives what the query finds. */
+typedef struct DeletedReceiver
+{
+	DestReceiver pub;
+	OrmTombstones *deleted;
+} DeletedReceiver;
+
+/* Keep the first row for each ordinal. */
+static bool
+receive_deleted(TupleTableSlot *slot, DestReceiver *self)
+{
+	OrmTombstones *deleted = ((DeletedReceiver *) self)->deleted;
+	bool		isnull;
+	bool		found;
+	int64		ordinal = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+	DeletedRow *row = hash_search(deleted->rows, &ordinal, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		ItemPointerCopy((ItemPointer) DatumGetPointer(slot_getattr(slot, 2, &isnull)), &row->tid);
+		row->tableoid = DatumGetObjectId(slot_getattr(slot, 3, &isnull));
+	}
+	return true;
+}
+
+/* Nothing to do before and after. */
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+static void
+receiver_end(DestReceiver *self)
+{
+}
+
+/*
+ * Find the deleted rows that have a key of the store.  SPI is connected and
+ * knows the store.  NULL where nobody asks for them.
+ */
+OrmTombstones *
+orm_find_deleted_rows(OrmUpsertTarget *target)
+{
+	HASHCTL		ctl = {0};
+	OrmTombstones *deleted;
+	DeletedReceiver receiver = {0};
+	SPIExecuteOptions options = {0};
+
+	if (target->deleted_query == NULL)
+		return NULL;
+	deleted = palloc_object(OrmTombstones);
+	ctl.keysize = sizeof(int64);
+	ctl.entrysize = sizeof(DeletedRow);
+	ctl.hcxt = CurrentMemoryContext;
+	deleted->rows = hash_create("orm_ext deleted rows", 256, &ctl,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	receiver.pub.receiveSlot = receive_deleted;
+	receiver.pub.rStartup = receiver_startup;
+	receiver.pub.rShutdown = receiver_end;
+	receiver.pub.rDestroy = receiver_end;
+	receiver.pub.mydest = DestNone;
+	receiver.deleted = deleted;
+	options.dest = &receiver.pub;
+	if (SPI_execute_extended(target->deleted_query, &options) != SPI_OK_SELECT)
+		elog(ERROR, "could not run \"%s\"", target->deleted_query);
+	return deleted;
+}
+
+/* Is there a deleted row with the key of a row of the input? */
+bool
+orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tableoid)
+{
+	DeletedRow *row = deleted ? hash_search(deleted->rows, &ordinal, HASH_FIND, NULL) : NULL;
+
+	if (row == NULL)
+		return false;
+	ItemPointerCopy(&row->tid, tid);
+	*tableoid = row->tableoid;
+	return true;
+}
+
+/* A store with one row alone. */
+static Tuplestorestate *
+store_of_one(TupleTableSlot *row)
+{
+	Tuplestorestate *store = tuplestore_begin_heap(true, false, work_mem);
+
+	tuplestore_puttupleslot(store, row);
+	return store;
+}
+
+/*
+ * Bring a deleted row back and have it take over what the row of the store
+ * supplies.  What is returned of it goes to "dest".  False if it is no longer
+ * there, or no longer deleted.
+ */
+bool
+orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+			   TupleTableSlot *row, DestReceiver *dest)
+{
+	EphemeralNamedRelationData store = {0};
+	Oid			types[] = {TIDOID, OIDOID};
+	SPIExecuteOptions options = {0};
+	ParamListInfo params = makeParamList(2);
+	bool		revived;
+
+	store.md.name = ORM_STORE_NAME;
+	store.md.tupdesc = target->store;
+	store.md.enrtype = ENR_NAMED_TUPLESTORE;
+	store.md.enrtuples = 1;
+	store.reldata = store_of_one(row);
+
+	for (int i = 0; i < 2; i++)
+	{
+		params->params[i].ptype = types[i];
+		params->params[i].pflags = 0;
+		params->params[i].isnull = false;
+	}
+	params->params[0].value = PointerGetDatum(tid);
+	params->params[1].value = ObjectIdGetDatum(tableoid);
+
+	SPI_connect();
+	if (SPI_register_relation(&store) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+	if (target->revival_plan == NULL)
+	{
+		int			level = orm_pin_settings();
+
+		target->revival_plan = SPI_prepare(target->revival, 2, types);
+		if (target->revival_plan == NULL || SPI_keepplan(target->revival_plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", target->revival);
+		AtEOXact_GUC(true, level);
+	}
+	options.params = params;
+	options.dest = dest;
+	if (SPI_execute_plan_extended(target->revival_plan, &options) != SPI_OK_UPDATE_RETURNING)
+		elog(ERROR, "could not run \"%s\"", target->revival);
+	revived = SPI_processed > 0;
+	SPI_finish();
+	tuplestore_end(store.reldata);
+	return revived;
+}

@@ -1,0 +1,627 @@
+/*-------------------------------------------------------------------------
+ *
+ * engine.c
+ *		The run of a bulk upsert, and what is decided about each row.
+ *
+ * The statement (statement.c) asks back while it runs: upsert_found() whether
+ * an existing row differs, upsert_takes() whether the row is to be written at
+ * all, upsert_conflicts() whether the row that INSERT met is to be updated.
+ * The executor pulls a row from the store, writes it and returns it before it
+ * pulls the next, so the engine follows with a read pointer of its own and
+ * knows which row it is asked about; a row's fate is settled when the next one
+ * comes.
+ *
+ * An existing row that does not differ is read and left alone: no lock, no
+ * WAL, as if it had been upserted just before whoever changes it now.  What is
+ * written is decided again under its lock, by upsert_conflicts().
+ *
+ * Whether a row differs is asked of the stored images, not of the type's
+ * equality: 1.0 and 1.00 are equal and yet not the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+
+#include "compat.h"
+#include "upsert.h"
+#include "util/names.h"
+#include "util/spi.h"
+
+/* What is thought of the row that is being written. */
+typedef enum Verdict
+{
+	VERDICT_NEW,				/* no row has its key, as far as was seen */
+	VERDICT_SAME,
+	VERDICT_STALE,
+	VERDICT_SKIP,
+	VERDICT_DELETED,			/* the row that has its key is deleted */
+	VERDICT_WRITE				/* an existing row is to be updated */
+} Verdict;
+
+typedef struct UpsertRun
+{
+	OrmUpsertTarget *target;
+	OrmUpsertRows *rows;
+	OrmUpsertResults *results;
+	OrmTombstones *deleted;
+	Tuplestorestate *store;
+	int			read_pointer;
+	const char *table;			/* for messages */
+
+	MemoryContext row_context;	/* reset from row to row */
+	TupleTableSlot *row;		/* the one that is being written ... */
+	int64		ordinal;		/* ... and its number, 0 if there is none */
+	Verdict		verdict;
+	bool		conflicted;		/* INSERT met a row, which was updated */
+	bool		written;
+	bool		revived;
+	bool		reviving;		/* upsert_conflicts() is asked by a revival */
+	Datum		result;			/* the row to return */
+	bool		has_result;
+	Datum	   *existing;		/* compared columns of an existing row */
+	bool	   *existing_nulls;
+} UpsertRun;
+
+/* Receives what RETURNING gives. */
+typedef struct RunReceiver
+{
+	DestReceiver pub;
+	UpsertRun  *run;
+} RunReceiver;
+
+/* The innermost run: a trigger may begin one inside another. */
+static UpsertRun *running = NULL;
+
+/* The fate of the row that was written last. */
+static OrmUpsertAction
+action_of(const UpsertRun *run)
+{
+	if (run->revived)
+		return ORM_ROW_REVIVED;
+	if (run->written)
+		return run->conflicted ? ORM_ROW_UPDATED : ORM_ROW_INSERTED;
+	switch (run->verdict)
+	{
+		case VERDICT_SAME:
+			return ORM_ROW_UNCHANGED;
+		case VERDICT_STALE:
+			return ORM_ROW_STALE;
+		default:
+			/* DO NOTHING, or a trigger that returned null */
+			return ORM_ROW_SKIPPED;
+	}
+}
+
+/* Note the fate of the row that is through. */
+static void
+settle(UpsertRun *run)
+{
+	if (run->ordinal == 0)
+		return;
+	orm_add_result(run->results, run->ordinal, action_of(run), run->result, !run->has_result);
+	run->ordinal = 0;
+}
+
+/* Follow the executor to the row that it has pulled. */
+static void
+advance(UpsertRun *run, int64 ordinal)
+{
+	bool		isnull;
+
+	if (run->ordinal == ordinal)
+		return;
+	settle(run);
+	MemoryContextReset(run->row_context);
+	tuplestore_select_read_pointer(run->store, run->read_pointer);
+	if (!tuplestore_gettupleslot(run->store, true, false, run->row) ||
+		DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull)) != ordinal)
+		elog(ERROR, "rows of a bulk upsert do not come in their order");
+	run->ordinal = ordinal;
+	run->verdict = VERDICT_NEW;
+	run->conflicted = run->written = run->revived = run->has_result = false;
+}
+
+/* The run that asks; its functions are nothing to call from elsewhere. */
+static UpsertRun *
+current_run(void)
+{
+	if (running == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function can only be called by a bulk upsert"),
+				 errhint("SELECT * FROM orm_ext.bulk_upsert('my_table', '[{...}]');")));
+	return running;
+}
+
+/* The run and the row that a function is asked about. */
+static UpsertRun *
+current_row(void)
+{
+	UpsertRun  *run = current_run();
+
+	if (run->ordinal == 0)
+		elog(ERROR, "bulk upsert writes no row now");
+	return run;
+}
+
+/* Does the row that is being written supply a column? */
+static bool
+supplies(const UpsertRun *run, AttrNumber attno)
+{
+	bool		isnull;
+	Datum		bits;
+
+	if (orm_supplied_position(run->target, attno) < 0)
+		return false;
+	bits = slot_getattr(run->row, ORM_STORE_PRESENT, &isnull);
+	if (isnull)
+		return true;
+	return (VARDATA_ANY(DatumGetPointer(bits))[(attno - 1) / 8] & (1 << ((attno - 1) % 8))) != 0;
+}
+
+/* What the row that is being written supplies for a column. */
+static Datum
+supplied_value(const UpsertRun *run, AttrNumber attno, bool *isnull)
+{
+	return slot_getattr(run->row, orm_store_column(run->target, attno), isnull);
+}
+
+/* Is a column of the existing row other than what is supplied for it? */
+static bool
+differs(const UpsertRun *run, int i)
+{
+	Form_pg_attribute att = TupleDescAttr(run->target->compared_type, i);
+	AttrNumber	attno = run->target->compared[i];
+	bool		isnull;
+	Datum		value = supplied_value(run, attno, &isnull);
+
+	if (isnull || run->existing_nulls[i])
+		return isnull != run->existing_nulls[i];
+	return !datum_image_eq(value, run->existing[i], att->attbyval, att->attlen);
+}
+
+/* Is the version that the row gives another one than the stored one? */
+static bool
+is_stale(const UpsertRun *run, int i)
+{
+	bool		isnull;
+
+	if (!supplies(run, run->target->version))
+		return false;
+	(void) supplied_value(run, run->target->version, &isnull);
+	return !isnull && differs(run, i);
+}
+
+/* What is to be done about an existing row with the key? */
+static Verdict
+judge(const UpsertRun *run)
+{
+	const OrmUpsertTarget *target = run->target;
+	bool		changed = false;
+
+	for (int i = 0; i < target->ncompared; i++)
+	{
+		AttrNumber	attno = target->compared[i];
+
+		if (target->soft_delete && attno == target->marker.attno && !run->reviving &&
+			!orm_marker_is_live(&target->marker, run->existing[i], run->existing_nulls[i]))
+			return VERDICT_DELETED;
+	}
+	for (int i = 0; i < target->ncompared; i++)
+	{
+		AttrNumber	attno = target->compared[i];
+
+		if (attno == target->version && is_stale(run, i))
+			return VERDICT_STALE;
+		if (bms_is_member(attno, target->update) && supplies(run, attno) && differs(run, i))
+			changed = true;
+	}
+	if (run->reviving)
+		return VERDICT_WRITE;
+	if (target->options.on_conflict == ORM_CONFLICT_NOTHING)
+		return VERDICT_SKIP;
+	return changed ? VERDICT_WRITE : VERDICT_SAME;
+}
+
+/* Read the columns of an existing row that were passed as a row. */
+static void
+read_existing(UpsertRun *run, Datum row)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(row);
+	HeapTupleData tuple;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, run->target->compared_type, run->existing, run->existing_nulls);
+}
+
+/* Keep a row to return. */
+static void
+keep_result(UpsertRun *run, Datum row)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(run->row_context);
+
+	run->result = datumCopy(row, false, -1);
+	run->has_result = true;
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/* Complain of a deleted row that has the key.  Error: 23505. */
+static void
+report_deleted(UpsertRun *run)
+{
+	const char *table = orm_relid_name(run->target->relid);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("a deleted row of \"%s\" has the key", run->table),
+			 errdetail("Row %lld of the input means a row that is deleted.", (long long) run->ordinal),
+			 errhint("on_deleted => 'revive' brings such rows back, 'skip' passes them over; SELECT * FROM %s WHERE %s; shows them.",
+					 table,
+					 psprintf("orm_ext.with_deleted(%s)",
+							  quote_identifier(NameStr(TupleDescAttr(run->target->rowtype,
+																	 run->target->marker.attno - 1)->attname))))));
+}
+
+/* Complain of a value for a new row's identity column.  Error: 428C9. */
+static void
+check_identity(UpsertRun *run)
+{
+	const OrmUpsertTarget *target = run->target;
+
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(target->rowtype, target->columns[i] - 1);
+
+		if (att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS && supplies(run, att->attnum))
+			ereport(ERROR,
+					(errcode(ERRCODE_GENERATED_ALWAYS),
+					 errmsg("cannot insert a non-DEFAULT value into column \"%s\"",
+							NameStr(att->attname)),
+					 errdetail("Column \"%s\" is an identity column defined as GENERATED ALWAYS, and no row has the key.",
+							   NameStr(att->attname)),
+					 errhint("Leave the column out of new rows, or ALTER TABLE %s ALTER COLUMN %s SET GENERATED BY DEFAULT;",
+							 orm_relid_name(target->relid), quote_identifier(NameStr(att->attname)))));
+	}
+}
+
+/* RETURNING gives a row: it is written. */
+static bool
+receive_written(TupleTableSlot *slot, DestReceiver *self)
+{
+	UpsertRun  *run = ((RunReceiver *) self)->run;
+	bool		isnull;
+
+	run->written = true;
+	if (run->target->returning)
+	{
+		Datum		row = slot_getattr(slot, 1, &isnull);
+
+		if (!isnull)
+			keep_result(run, row);
+	}
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+/* All rows are through; triggers at the end of the statement are no row's. */
+static void
+receiver_shutdown(DestReceiver *self)
+{
+	UpsertRun  *run = ((RunReceiver *) self)->run;
+
+	if (!run->reviving)
+		settle(run);
+}
+
+static void
+receiver_destroy(DestReceiver *self)
+{
+}
+
+/* A receiver for one execution. */
+static RunReceiver
+make_receiver(UpsertRun *run)
+{
+	RunReceiver receiver = {0};
+
+	receiver.pub.receiveSlot = receive_written;
+	receiver.pub.rStartup = receiver_startup;
+	receiver.pub.rShutdown = receiver_shutdown;
+	receiver.pub.rDestroy = receiver_destroy;
+	receiver.pub.mydest = DestNone;
+	receiver.run = run;
+	return receiver;
+}
+
+/* Bring the deleted row back that has the key; false if it is gone by now. */
+static bool
+revive(UpsertRun *run, ItemPointer tid, Oid tableoid)
+{
+	RunReceiver receiver = make_receiver(run);
+
+	run->reviving = true;
+	run->revived = orm_revive_row(run->target, tid, tableoid, run->row, &receiver.pub);
+	run->reviving = false;
+	return run->revived;
+}
+
+/* A deleted row has the key, and no live one: is the row to be inserted? */
+static bool
+takes_in_spite_of(UpsertRun *run, ItemPointer tid, Oid tableoid)
+{
+	switch (run->target->options.on_deleted)
+	{
+		case ORM_DELETED_REVIVE:
+			if (revive(run, tid, tableoid))
+				return false;
+			/* it was found stale, or somebody else was faster */
+			return run->verdict != VERDICT_STALE;
+		case ORM_DELETED_SKIP:
+			run->verdict = VERDICT_SKIP;
+			return false;
+		case ORM_DELETED_ERROR:
+			report_deleted(run);
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * orm_ext.upsert_found(ordinal, compared, existing): does the existing row
+ * with the key differ, so that it is to be updated?
+ */
+PG_FUNCTION_INFO_V1(orm_upsert_found);
+
+Datum
+orm_upsert_found(PG_FUNCTION_ARGS)
+{
+	UpsertRun  *run = current_run();
+
+	advance(run, PG_GETARG_INT64(0));
+	read_existing(run, PG_GETARG_DATUM(1));
+	run->verdict = judge(run);
+	if (!PG_ARGISNULL(2))
+		keep_result(run, PG_GETARG_DATUM(2));
+	PG_RETURN_BOOL(run->verdict == VERDICT_WRITE);
+}
+
+/*
+ * orm_ext.upsert_takes(ordinal, found): is the row to be written?  "found" says
+ * that the row that is to be updated is still there.
+ */
+PG_FUNCTION_INFO_V1(orm_upsert_takes);
+
+Datum
+orm_upsert_takes(PG_FUNCTION_ARGS)
+{
+	UpsertRun  *run = current_run();
+	ItemPointerData tid;
+	Oid			tableoid;
+
+	advance(run, PG_GETARG_INT64(0));
+	if (run->verdict == VERDICT_WRITE && PG_ARGISNULL(1))
+		run->verdict = VERDICT_NEW; /* deleted while we waited for its lock */
+	if (run->verdict == VERDICT_NEW)
+	{
+		run->has_result = false;
+		if (orm_deleted_row(run->deleted, run->ordinal, &tid, &tableoid) &&
+			!takes_in_spite_of(run, &tid, tableoid))
+			PG_RETURN_BOOL(false);
+		check_identity(run);
+	}
+	PG_RETURN_BOOL(run->verdict == VERDICT_NEW || run->verdict == VERDICT_WRITE);
+}
+
+/*
+ * orm_ext.upsert_conflicts(compared, existing): is the row that INSERT has met
+ * and locked to be updated?
+ */
+PG_FUNCTION_INFO_V1(orm_upsert_conflicts);
+
+Datum
+orm_upsert_conflicts(PG_FUNCTION_ARGS)
+{
+	UpsertRun  *run = current_row();
+
+	read_existing(run, PG_GETARG_DATUM(0));
+	run->verdict = judge(run);
+	if (!PG_ARGISNULL(1))
+		keep_result(run, PG_GETARG_DATUM(1));
+	if (run->verdict == VERDICT_DELETED)
+	{
+		if (run->target->options.on_deleted == ORM_DELETED_REVIVE)
+			run->revived = true;
+		else if (run->target->options.on_deleted == ORM_DELETED_SKIP)
+			run->verdict = VERDICT_SKIP;
+		else
+			report_deleted(run);
+	}
+	run->conflicted = run->verdict == VERDICT_WRITE || run->verdict == VERDICT_DELETED;
+	PG_RETURN_BOOL(run->conflicted);
+}
+
+/* orm_ext.upsert_has(attnum): does the row that is being written supply a column? */
+PG_FUNCTION_INFO_V1(orm_upsert_has);
+
+Datum
+orm_upsert_has(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(supplies(current_row(), PG_GETARG_INT32(0)));
+}
+
+/* orm_ext.upsert_default(attnum, NULL::type): the default of a column. */
+PG_FUNCTION_INFO_V1(orm_upsert_default);
+
+Datum
+orm_upsert_default(PG_FUNCTION_ARGS)
+{
+	UpsertRun  *run = current_row();
+	AttrNumber	attno = PG_GETARG_INT32(0);
+	bool		isnull;
+	Datum		value;
+
+	if (attno < 1 || attno > run->target->rowtype->natts ||
+		get_fn_expr_argtype(fcinfo->flinfo, 1) !=
+		TupleDescAttr(run->target->rowtype, attno - 1)->atttypid)
+		elog(ERROR, "bulk upsert asks for no such default");
+	value = orm_default_value(run->rows, attno, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(value);
+}
+
+/* Name the row that is being written in the context of errors. */
+static void
+describe_row(void *arg)
+{
+	UpsertRun  *run = arg;
+
+	if (run->ordinal > 0)
+		errcontext("row %lld of the input of bulk upsert into \"%s\"",
+				   (long long) run->ordinal, run->table);
+}
+
+/*
+ * Prepare the statement.  The settings hold while it is planned: a look into
+ * the index for each row, however few rows the table seems to have.
+ */
+static void
+prepare_statement(OrmUpsertTarget *target)
+{
+	int			level = orm_pin_settings();
+	CachedPlan *plan;
+
+	orm_set_for_level("enable_seqscan", "off");
+	orm_set_for_level("enable_material", "off");
+	orm_set_for_level("jit", "off");
+	if (target->plan == NULL)
+	{
+		target->plan = SPI_prepare(target->statement, 0, NULL);
+		if (target->plan == NULL || SPI_keepplan(target->plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", target->statement);
+	}
+	plan = SPI_plan_get_cached_plan(target->plan);
+	if (plan)
+		ReleaseCachedPlan(plan, CurrentResourceOwner);
+	AtEOXact_GUC(true, level);
+}
+
+/* Run the statement over the rows of the store. */
+static void
+run_statement(UpsertRun *run)
+{
+	EphemeralNamedRelationData store = {0};
+	RunReceiver receiver = make_receiver(run);
+	SPIExecuteOptions options = {0};
+	ErrorContextCallback callback;
+	int			result;
+
+	store.md.name = ORM_STORE_NAME;
+	store.md.tupdesc = run->target->store;
+	store.md.enrtype = ENR_NAMED_TUPLESTORE;
+	store.md.enrtuples = tuplestore_tuple_count(run->store);
+	store.reldata = run->store;
+	run->read_pointer = tuplestore_alloc_read_pointer(run->store, 0);
+
+	callback.callback = describe_row;
+	callback.arg = run;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	SPI_connect();
+	if (SPI_register_relation(&store) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+	run->deleted = orm_find_deleted_rows(run->target);
+	if (run->target->plan == NULL || !SPI_plan_is_valid(run->target->plan))
+		prepare_statement(run->target);
+	options.dest = &receiver.pub;
+	result = SPI_execute_plan_extended(run->target->plan, &options);
+	if (result != SPI_OK_INSERT_RETURNING)
+		elog(ERROR, "bulk upsert ended as %s", SPI_result_code_string(result));
+	SPI_finish();
+	error_context_stack = callback.previous;
+}
+
+/* Read all rows of the input. */
+static void
+read_rows(OrmUpsertRows *rows, OrmUpsertSource *source)
+{
+	while (source->next(source, orm_input_row(rows)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		orm_put_row(rows);
+	}
+}
+
+/* A run of rows that were read into a target. */
+static void
+run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
+		   OrmUpsertResults *results)
+{
+	UpsertRun	run = {0};
+
+	run.target = target;
+	run.results = results;
+	run.table = RelationGetRelationName(rel);
+	run.rows = orm_begin_rows(target, results);
+	read_rows(run.rows, source);
+	run.store = orm_finish_rows(run.rows);
+
+	run.row_context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert row",
+											ALLOCSET_SMALL_SIZES);
+	run.row = MakeSingleTupleTableSlot(target->store, &TTSOpsMinimalTuple);
+	run.existing = palloc_array(Datum, target->ncompared + 1);
+	run.existing_nulls = palloc_array(bool, target->ncompared + 1);
+
+	running = &run;
+	run_statement(&run);
+	ExecDropSingleTupleTableSlot(run.row);
+	orm_end_rows(run.rows);
+}
+
+/*
+ * Upsert the rows of a source into a table, which the caller has locked.
+ * Errors: 42P10, 55000 (no arbiter), 42703, 21000 (duplicates), 23505, 428C9;
+ * whatever the INSERT raises.
+ */
+void
+orm_upsert(Relation rel, OrmUpsertSource *source,
+		   const OrmUpsertOptions *options, OrmUpsertResults *results)
+{
+	OrmUpsertTarget *target = orm_begin_upsert_target(rel, source, options, results->rows != NULL);
+	UpsertRun  *outer = running;
+
+	PG_TRY();
+	{
+		run_target(rel, target, source, results);
+	}
+	PG_FINALLY();
+	{
+		running = outer;
+		orm_end_upsert_target(target);
+	}
+	PG_END_TRY();
+	orm_finish_results(results, RelationGetRelid(rel));
+}

@@ -1,0 +1,469 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *		The rows of the input, in the order of the key, each key once.
+ *
+ * One order for all clients means that two of them lock the same rows in the
+ * same order, and neighbours in the index are written one after another.  The
+ * order and what counts as equal are those of the unique index.
+ *
+ * What is kept in memory is limited by work_mem; the sort and the store spill
+ * to disk beyond it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_operator_d.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "upsert.h"
+#include "util/names.h"
+
+struct OrmUpsertRows
+{
+	OrmUpsertTarget *target;
+	OrmUpsertResults *results;
+	MemoryContext context;		/* lives as long as the rows are read */
+	OrmInputRow row;			/* the one that is being read */
+	bool	   *absent;			/* all false, to reset row.present */
+
+	EState	   *estate;
+	ExprState **defaults;		/* by column */
+	ExprState  *keys[INDEX_MAX_KEYS];	/* where they are computed */
+	ExprState  *predicate;
+	TupleTableSlot *input;		/* the row as the table has it */
+
+	TupleTableSlot *first;		/* the only row so far, before a sort begins */
+	TupleTableSlot *stored;
+	Tuplesortstate *sort;
+	FmgrInfo	equals[INDEX_MAX_KEYS];
+	Tuplestorestate *store;
+};
+
+/* A slot for a row of the table or of the store. */
+static TupleTableSlot *
+make_slot(TupleDesc desc, const TupleTableSlotOps *ops)
+{
+	return MakeSingleTupleTableSlot(desc, ops);
+}
+
+/* Prepare what is evaluated for each row to know its key. */
+static void
+prepare_key(OrmUpsertRows *rows)
+{
+	OrmUpsertTarget *target = rows->target;
+	OrmArbiter *arbiter = &target->arbiter;
+
+	for (int i = 0; i < arbiter->nkeys; i++)
+	{
+		if (arbiter->computed[i])
+			rows->keys[i] = ExecPrepareExpr((Expr *) arbiter->computed[i], rows->estate);
+		fmgr_info_cxt(get_opcode(arbiter->equals[i]), &rows->equals[i], rows->context);
+	}
+	if (arbiter->computed_predicate)
+		rows->predicate = ExecPrepareQual(arbiter->computed_predicate, rows->estate);
+}
+
+/* Begin to read rows; those that are dropped as duplicates go to the results. */
+OrmUpsertRows *
+orm_begin_rows(OrmUpsertTarget *target, OrmUpsertResults *results)
+{
+	OrmUpsertRows *rows = palloc0_object(OrmUpsertRows);
+	int			natts = target->rowtype->natts;
+
+	rows->target = target;
+	rows->results = results;
+	rows->context = CurrentMemoryContext;
+	rows->row.values = palloc0_array(Datum, natts);
+	rows->row.nulls = palloc_array(bool, natts);
+	rows->row.present = palloc0_array(bool, natts);
+	rows->absent = palloc0_array(bool, natts);
+	rows->estate = CreateExecutorState();
+	rows->defaults = palloc0_array(ExprState *, natts);
+	rows->input = make_slot(target->rowtype, &TTSOpsVirtual);
+	rows->stored = make_slot(target->store, &TTSOpsVirtual);
+	rows->store = tuplestore_begin_heap(true, false, work_mem);
+	prepare_key(rows);
+	return rows;
+}
+
+/* The next row to be filled in, in memory that lasts until it is put. */
+OrmInputRow *
+orm_input_row(OrmUpsertRows *rows)
+{
+	int			natts = rows->target->rowtype->natts;
+
+	ResetPerTupleExprContext(rows->estate);
+	rows->row.econtext = GetPerTupleExprContext(rows->estate);
+	memset(rows->row.nulls, true, natts);
+	memcpy(rows->row.present, rows->absent, natts);
+	rows->row.ordinal++;
+	MemoryContextSwitchTo(GetPerTupleMemoryContext(rows->estate));
+	return &rows->row;
+}
+
+/* The default of a column, in the memory of the row that is being read. */
+Datum
+orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull)
+{
+	Node	   *expression = rows->target->defaults[attno - 1];
+
+	if (expression == NULL)
+	{
+		*isnull = true;
+		return (Datum) 0;
+	}
+	if (rows->defaults[attno - 1] == NULL)
+		rows->defaults[attno - 1] = ExecPrepareExpr((Expr *) expression, rows->estate);
+	return ExecEvalExprSwitchContext(rows->defaults[attno - 1],
+									 GetPerTupleExprContext(rows->estate), isnull);
+}
+
+/*
+ * Complete the columns that the key depends on by their defaults.  Without a
+ * key is a row whose default is not known before it is inserted.
+ */
+static bool
+complete_key_columns(OrmUpsertRows *rows)
+{
+	const OrmUpsertTarget *target = rows->target;
+	OrmInputRow *row = &rows->row;
+	int			attno = -1;
+
+	while ((attno = bms_next_member(target->arbiter.referenced, attno)) >= 0)
+	{
+		if (attno == 0 || row->present[attno - 1])
+			continue;
+		if (bms_is_member(attno, target->volatile_defaults))
+			return false;
+		row->values[attno - 1] = orm_default_value(rows, attno, &row->nulls[attno - 1]);
+	}
+	return true;
+}
+
+/* Does a row of the input have a key, so that it may mean an existing row? */
+static bool
+has_key(OrmUpsertRows *rows)
+{
+	ExprContext *econtext = GetPerTupleExprContext(rows->estate);
+
+	if (rows->target->may_lack_key && !complete_key_columns(rows))
+		return false;
+	if (rows->predicate == NULL && rows->target->arbiter.nkeys == 0)
+		return true;
+	memcpy(rows->input->tts_values, rows->row.values, sizeof(Datum) * rows->target->rowtype->natts);
+	memcpy(rows->input->tts_isnull, rows->row.nulls, sizeof(bool) * rows->target->rowtype->natts);
+	ExecClearTuple(rows->input);
+	ExecStoreVirtualTuple(rows->input);
+	econtext->ecxt_scantuple = rows->input;
+	return rows->predicate == NULL || ExecQual(rows->predicate, econtext);
+}
+
+/* Which columns does a row supply?  A bit for each. */
+static bytea *
+present_bits(OrmUpsertRows *rows)
+{
+	const OrmUpsertTarget *target = rows->target;
+	int			length = VARHDRSZ + (target->rowtype->natts + 7) / 8;
+	bytea	   *bits = palloc0(length);
+
+	SET_VARSIZE(bits, length);
+	for (int i = 0; i < target->rowtype->natts; i++)
+	{
+		if (rows->row.present[i])
+			VARDATA(bits)[i / 8] |= 1 << (i % 8);
+	}
+	return bits;
+}
+
+/* Bring the row that was read into the form of the store. */
+static void
+form_stored_row(OrmUpsertRows *rows)
+{
+	const OrmUpsertTarget *target = rows->target;
+	TupleTableSlot *slot = ExecClearTuple(rows->stored);
+	ExprContext *econtext = GetPerTupleExprContext(rows->estate);
+	bool		keyed = has_key(rows);
+
+	slot->tts_values[ORM_STORE_ORDINAL - 1] = Int64GetDatum(rows->row.ordinal);
+	slot->tts_isnull[ORM_STORE_ORDINAL - 1] = false;
+	slot->tts_values[ORM_STORE_KEYED - 1] = BoolGetDatum(keyed);
+	slot->tts_isnull[ORM_STORE_KEYED - 1] = false;
+	slot->tts_isnull[ORM_STORE_PRESENT - 1] = bms_is_empty(target->partial);
+	if (!slot->tts_isnull[ORM_STORE_PRESENT - 1])
+		slot->tts_values[ORM_STORE_PRESENT - 1] = PointerGetDatum(present_bits(rows));
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		int			column = target->columns[i] - 1;
+
+		slot->tts_values[ORM_STORE_FIXED + i] = rows->row.values[column];
+		slot->tts_isnull[ORM_STORE_FIXED + i] = rows->row.nulls[column];
+	}
+	for (int i = 0; i < target->arbiter.nkeys; i++)
+	{
+		int			position = target->key_positions[i] - 1;
+		AttrNumber	attno = target->arbiter.columns[i];
+
+		if (position < ORM_STORE_FIXED + target->ncolumns)
+			continue;
+		if (!keyed)
+			slot->tts_isnull[position] = true;
+		else if (rows->keys[i])
+			slot->tts_values[position] =
+				ExecEvalExprSwitchContext(rows->keys[i], econtext, &slot->tts_isnull[position]);
+		else
+		{
+			slot->tts_values[position] = rows->row.values[attno - 1];
+			slot->tts_isnull[position] = rows->row.nulls[attno - 1];
+		}
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Begin to sort: rows without a key first, then by the key, then as they came. */
+static void
+begin_sort(OrmUpsertRows *rows)
+{
+	const OrmUpsertTarget *target = rows->target;
+	AttrNumber	columns[INDEX_MAX_KEYS + 2];
+	Oid			operators[INDEX_MAX_KEYS + 2];
+	Oid			collations[INDEX_MAX_KEYS + 2];
+	bool		nulls_first[INDEX_MAX_KEYS + 2] = {0};
+	int			n = 0;
+
+	if (target->may_lack_key)
+	{
+		columns[n] = ORM_STORE_KEYED;
+		operators[n] = lookup_type_cache(BOOLOID, TYPECACHE_LT_OPR)->lt_opr;
+		collations[n++] = InvalidOid;
+	}
+	for (int i = 0; i < target->arbiter.nkeys; i++)
+	{
+		columns[n] = target->key_positions[i];
+		operators[n] = target->arbiter.less[i];
+		collations[n++] = target->arbiter.collations[i];
+	}
+	columns[n] = ORM_STORE_ORDINAL;
+	operators[n] = Int8LessOperator;
+	collations[n++] = InvalidOid;
+	rows->sort = tuplesort_begin_heap(target->store, n, columns, operators, collations,
+									  nulls_first, work_mem, NULL, TUPLESORT_NONE);
+}
+
+/* Put the row that was read; the first one waits for a second before a sort begins. */
+void
+orm_put_row(OrmUpsertRows *rows)
+{
+	form_stored_row(rows);
+	MemoryContextSwitchTo(rows->context);
+	if (rows->first == NULL)
+	{
+		rows->first = make_slot(rows->target->store, &TTSOpsMinimalTuple);
+		ExecCopySlot(rows->first, rows->stored);
+		return;
+	}
+	if (rows->sort == NULL)
+	{
+		begin_sort(rows);
+		tuplesort_puttupleslot(rows->sort, rows->first);
+	}
+	tuplesort_puttupleslot(rows->sort, rows->stored);
+}
+
+/* Do two rows of the store have the same key? */
+static bool
+same_key(OrmUpsertRows *rows, TupleTableSlot *a, TupleTableSlot *b)
+{
+	const OrmArbiter *arbiter = &rows->target->arbiter;
+	bool		isnull;
+
+	if (rows->target->may_lack_key &&
+		!(DatumGetBool(slot_getattr(a, ORM_STORE_KEYED, &isnull)) &&
+		  DatumGetBool(slot_getattr(b, ORM_STORE_KEYED, &isnull))))
+		return false;
+	for (int i = arbiter->nkeys - 1; i >= 0; i--)
+	{
+		bool		a_isnull;
+		bool		b_isnull;
+		Datum		a_value = slot_getattr(a, rows->target->key_positions[i], &a_isnull);
+		Datum		b_value = slot_getattr(b, rows->target->key_positions[i], &b_isnull);
+
+		if (a_isnull && b_isnull && arbiter->nulls_not_distinct)
+			continue;
+		if (a_isnull || b_isnull ||
+			!DatumGetBool(FunctionCall2Coll(&rows->equals[i], arbiter->collations[i],
+											a_value, b_value)))
+			return false;
+	}
+	return true;
+}
+
+/* Ordinal of a row of the store. */
+static int64
+ordinal_of(TupleTableSlot *slot)
+{
+	bool		isnull;
+
+	return DatumGetInt64(slot_getattr(slot, ORM_STORE_ORDINAL, &isnull));
+}
+
+/* The key of a row, for a message. */
+static char *
+describe_key(OrmUpsertRows *rows, TupleTableSlot *slot)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < rows->target->arbiter.nkeys; i++)
+	{
+		int			position = rows->target->key_positions[i];
+		Oid			output;
+		bool		is_varlena;
+		bool		isnull;
+		Datum		value = slot_getattr(slot, position, &isnull);
+
+		getTypeOutputInfo(TupleDescAttr(rows->target->store, position - 1)->atttypid,
+						  &output, &is_varlena);
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
+						 isnull ? "null" : OidOutputFunctionCall(output, value));
+	}
+	return sql.data;
+}
+
+/* Complain of two rows with one key.  Error: 21000. */
+static void
+report_duplicate(OrmUpsertRows *rows, TupleTableSlot *first, TupleTableSlot *second)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("rows %lld and %lld of the input have the same key",
+					(long long) ordinal_of(first), (long long) ordinal_of(second)),
+			 errdetail("Key of \"%s\": (%s).", get_rel_name(rows->target->arbiter.index),
+					   describe_key(rows, first)),
+			 errhint("on_duplicate => 'last' takes the rows one after another, 'first' only the first.")));
+}
+
+/* Does a row supply a column, by its bits? */
+static bool
+bit_is_set(bytea *bits, AttrNumber attno)
+{
+	return (VARDATA_ANY(bits)[(attno - 1) / 8] & (1 << ((attno - 1) % 8))) != 0;
+}
+
+/*
+ * Of two rows of one key the later one holds, and what only the earlier one
+ * supplies: as if they had been written one after another.  "later" is changed.
+ */
+static void
+merge_rows(OrmUpsertRows *rows, TupleTableSlot *earlier, TupleTableSlot *later)
+{
+	const OrmUpsertTarget *target = rows->target;
+	TupleTableSlot *merged = rows->stored;
+	bytea	   *early_bits;
+	bytea	   *bits;
+	bool		isnull;
+
+	if (bms_is_empty(target->partial))
+		return;
+	slot_getallattrs(earlier);
+	slot_getallattrs(later);
+	early_bits = DatumGetByteaPP(slot_getattr(earlier, ORM_STORE_PRESENT, &isnull));
+	bits = DatumGetByteaPCopy(slot_getattr(later, ORM_STORE_PRESENT, &isnull));
+
+	ExecClearTuple(merged);
+	memcpy(merged->tts_values, later->tts_values, sizeof(Datum) * target->store->natts);
+	memcpy(merged->tts_isnull, later->tts_isnull, sizeof(bool) * target->store->natts);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		AttrNumber	attno = target->columns[i];
+
+		if (bit_is_set(bits, attno) || !bit_is_set(early_bits, attno))
+			continue;
+		VARDATA(bits)[(attno - 1) / 8] |= 1 << ((attno - 1) % 8);
+		merged->tts_values[ORM_STORE_FIXED + i] = earlier->tts_values[ORM_STORE_FIXED + i];
+		merged->tts_isnull[ORM_STORE_FIXED + i] = earlier->tts_isnull[ORM_STORE_FIXED + i];
+	}
+	merged->tts_values[ORM_STORE_PRESENT - 1] = PointerGetDatum(bits);
+	ExecStoreVirtualTuple(merged);
+	ExecCopySlot(earlier, merged);
+	ExecCopySlot(later, earlier);
+	pfree(bits);
+}
+
+/* Take the sorted rows over into the store, each key once. */
+static void
+store_sorted_rows(OrmUpsertRows *rows)
+{
+	const OrmOnDuplicate on_duplicate = rows->target->options.on_duplicate;
+	TupleTableSlot *held = make_slot(rows->target->store, &TTSOpsMinimalTuple);
+	TupleTableSlot *next = make_slot(rows->target->store, &TTSOpsMinimalTuple);
+
+	tuplesort_performsort(rows->sort);
+	(void) tuplesort_gettupleslot(rows->sort, true, true, held, NULL);
+	while (tuplesort_gettupleslot(rows->sort, true, true, next, NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (same_key(rows, held, next))
+		{
+			TupleTableSlot *dropped = on_duplicate == ORM_DUPLICATE_FIRST ? next : held;
+
+			if (on_duplicate == ORM_DUPLICATE_ERROR)
+				report_duplicate(rows, held, next);
+			orm_add_result(rows->results, ordinal_of(dropped), ORM_ROW_DUPLICATE, (Datum) 0, true);
+			if (on_duplicate == ORM_DUPLICATE_FIRST)
+				continue;
+			merge_rows(rows, held, next);
+		}
+		else
+			tuplestore_puttupleslot(rows->store, held);
+		{
+			TupleTableSlot *swap = held;
+
+			held = next;
+			next = swap;
+		}
+	}
+	tuplestore_puttupleslot(rows->store, held);
+	ExecDropSingleTupleTableSlot(held);
+	ExecDropSingleTupleTableSlot(next);
+	tuplesort_end(rows->sort);
+	rows->sort = NULL;
+}
+
+/* All rows were put: the store that holds them, in order. */
+Tuplestorestate *
+orm_finish_rows(OrmUpsertRows *rows)
+{
+	MemoryContextSwitchTo(rows->context);
+	if (rows->sort)
+		store_sorted_rows(rows);
+	else if (rows->first)
+		tuplestore_puttupleslot(rows->store, rows->first);
+	/* the last row was announced, but there was none */
+	rows->results->input = rows->row.ordinal - 1;
+	return rows->store;
+}
+
+/* Release what is held for the rows. */
+void
+orm_end_rows(OrmUpsertRows *rows)
+{
+	tuplestore_end(rows->store);
+	ExecDropSingleTupleTableSlot(rows->input);
+	ExecDropSingleTupleTableSlot(rows->stored);
+	if (rows->first)
+		ExecDropSingleTupleTableSlot(rows->first);
+	FreeExecutorState(rows->estate);
+}

@@ -1,0 +1,207 @@
+/*-------------------------------------------------------------------------
+ *
+ * target.c
+ *		All that a bulk upsert knows before it reads its first row.
+ *
+ * Finding the unique index, writing the statement and planning it takes longer
+ * than upserting a few rows, so it is kept for the next call that asks for the
+ * same.  An entry is good until a relation that this library watches changes;
+ * it is kept beyond that while a call is using it, which a trigger can bring
+ * about.  Its plan is one of SPI's, which the server itself keeps up to date.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "policy.h"
+#include "upsert.h"
+#include "util/names.h"
+#include "util/spi.h"
+
+/* More entries than this are not kept. */
+#define MAX_TARGETS 100
+
+/* The entries, the one that was used last first. */
+static List *targets = NIL;
+static MemoryContext targets_context = NULL;
+
+/*
+ * Open a table to be upserted into.  Error: 42809 no table.
+ */
+Relation
+orm_open_upsert_target(Oid relid)
+{
+	Relation	rel = table_open(relid, RowExclusiveLock);
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot upsert into \"%s\"", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+				 errhint("Name the table that holds the rows.")));
+	return rel;
+}
+
+/* Add names to a key. */
+static void
+add_names(StringInfo key, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+		appendStringInfo(key, "%s,", quote_identifier(lfirst(lc)));
+	appendStringInfoChar(key, ';');
+}
+
+/* All that a target depends on, as a string. */
+static char *
+make_cache_key(Relation rel, const OrmUpsertSource *source,
+			   const OrmUpsertOptions *options, bool returning)
+{
+	StringInfoData key;
+	ListCell   *lc;
+	int			attno = -1;
+
+	initStringInfo(&key);
+	appendStringInfo(&key, "%u %u %d%d%d%d%d%d;", RelationGetRelid(rel), GetUserId(), returning,
+					 options->on_conflict, options->on_duplicate, options->on_deleted,
+					 options->update_all, orm_soft_delete_active(RelationGetRelid(rel)));
+	foreach(lc, source->columns)
+		appendStringInfo(&key, "%d,", lfirst_int(lc));
+	appendStringInfoChar(&key, ';');
+	while ((attno = bms_next_member(source->partial, attno)) >= 0)
+		appendStringInfo(&key, "%d,", attno);
+	appendStringInfoChar(&key, ';');
+	add_names(&key, options->conflict);
+	add_names(&key, options->update_columns);
+	if (options->version_column)
+		appendStringInfoString(&key, quote_identifier(options->version_column));
+	return key.data;
+}
+
+/* Drop a target, unless a call uses it, which then drops it. */
+static void
+drop_target(OrmUpsertTarget *target)
+{
+	targets = list_delete_ptr(targets, target);
+	target->obsolete = true;
+	if (target->uses > 0)
+		return;
+	if (target->plan)
+		SPI_freeplan(target->plan);
+	if (target->revival_plan)
+		SPI_freeplan(target->revival_plan);
+	MemoryContextDelete(target->context);
+}
+
+/* A target that was made before and is still good. */
+static OrmUpsertTarget *
+find_target(const char *key)
+{
+	OrmUpsertTarget *found = NULL;
+	ListCell   *lc;
+
+	foreach(lc, targets)
+	{
+		OrmUpsertTarget *target = lfirst(lc);
+
+		if (strcmp(target->cache_key, key) == 0)
+		{
+			found = target;
+			break;
+		}
+	}
+	if (found && found->generation != orm_policy_generation())
+	{
+		drop_target(found);
+		return NULL;
+	}
+	return found;
+}
+
+/* Fill a target in; its memory is the current context. */
+static void
+fill_target(OrmUpsertTarget *target, Relation rel, const OrmUpsertSource *source,
+			const OrmUpsertOptions *options, bool returning)
+{
+	int			level = orm_pin_settings();
+
+	target->relid = RelationGetRelid(rel);
+	target->options = *options;
+	target->options.conflict = target->options.update_columns = NIL;
+	target->options.version_column = NULL;
+	target->returning = returning;
+	target->rowtype = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	target->soft_delete = orm_soft_delete_marker(target->relid, &target->marker);
+	orm_find_arbiter(rel, options->conflict, &target->arbiter);
+	orm_choose_columns(rel, source, options, target);
+	orm_write_upsert_statement(rel, target);
+	AtEOXact_GUC(true, level);
+}
+
+/* Make a target and keep it. */
+static OrmUpsertTarget *
+make_target(const char *key, Relation rel, const OrmUpsertSource *source,
+			const OrmUpsertOptions *options, bool returning)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert target",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+	OrmUpsertTarget *target = palloc0_object(OrmUpsertTarget);
+
+	orm_policy_watch(RelationGetRelid(rel));
+	target->context = context;
+	target->cache_key = pstrdup(key);
+	target->generation = orm_policy_generation();
+	fill_target(target, rel, source, options, returning);
+
+	if (targets_context == NULL)
+		targets_context = AllocSetContextCreate(CacheMemoryContext, "orm_ext bulk upsert targets",
+												ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(targets_context);
+	MemoryContextSetParent(context, targets_context);
+	if (list_length(targets) >= MAX_TARGETS)
+		drop_target(llast(targets));
+	targets = lcons(target, targets);
+	MemoryContextSwitchTo(oldcontext);
+	return target;
+}
+
+/*
+ * All that is to be known to upsert these columns into a table, to be released
+ * with orm_end_upsert_target().
+ */
+OrmUpsertTarget *
+orm_begin_upsert_target(Relation rel, const OrmUpsertSource *source,
+						const OrmUpsertOptions *options, bool returning)
+{
+	char	   *key = make_cache_key(rel, source, options, returning);
+	OrmUpsertTarget *target = find_target(key);
+
+	if (target == NULL)
+		target = make_target(key, rel, source, options, returning);
+	target->uses++;
+	pfree(key);
+	return target;
+}
+
+/* The call that used a target is over. */
+void
+orm_end_upsert_target(OrmUpsertTarget *target)
+{
+	target->uses--;
+	if (target->obsolete && target->uses == 0)
+		drop_target(target);
+}

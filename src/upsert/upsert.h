@@ -1,0 +1,248 @@
+/*-------------------------------------------------------------------------
+ *
+ * upsert.h
+ *		What the files of bulk upsert offer each other and those above them.
+ *
+ * One engine, four doors.  A door (json.c, array.c, copy.c) reads rows of a
+ * table; rows.c puts them in the order of the key and drops duplicates;
+ * statement.c writes one INSERT ... ON CONFLICT that takes its rows from there;
+ * engine.c runs it and decides about each row; results.c counts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_UPSERT_H
+#define ORM_UPSERT_H
+
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
+#include "nodes/execnodes.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "storage/itemptr.h"
+#include "tcop/cmdtag.h"
+#include "utils/rel.h"
+#include "utils/tuplesort.h"
+#include "utils/tuplestore.h"
+
+#include "guc.h"
+#include "policy.h"
+
+typedef enum OrmOnDuplicate
+{
+	ORM_DUPLICATE_LAST,
+	ORM_DUPLICATE_FIRST,
+	ORM_DUPLICATE_ERROR
+} OrmOnDuplicate;
+
+typedef enum OrmOnDeleted
+{
+	ORM_DELETED_INSERT,
+	ORM_DELETED_REVIVE,
+	ORM_DELETED_SKIP,
+	ORM_DELETED_ERROR
+} OrmOnDeleted;
+
+/* What a caller asks for. */
+typedef struct OrmUpsertOptions
+{
+	List	   *conflict;		/* names (char *); NIL: the primary key */
+	bool		update_all;		/* no list of columns to update was given */
+	List	   *update_columns; /* names (char *) */
+	OrmOnConflict on_conflict;
+	OrmOnDuplicate on_duplicate;
+	OrmOnDeleted on_deleted;
+	const char *version_column; /* or NULL */
+} OrmUpsertOptions;
+
+/* What becomes of a row of the input. */
+typedef enum OrmUpsertAction
+{
+	ORM_ROW_INSERTED,
+	ORM_ROW_UPDATED,
+	ORM_ROW_UNCHANGED,
+	ORM_ROW_REVIVED,
+	ORM_ROW_SKIPPED,
+	ORM_ROW_STALE,
+	ORM_ROW_DUPLICATE
+} OrmUpsertAction;
+
+#define ORM_UPSERT_ACTIONS 7
+
+/* The unique index that decides which row a row of the input means. */
+typedef struct OrmArbiter
+{
+	Oid			index;
+	int			nkeys;
+	AttrNumber	columns[INDEX_MAX_KEYS];	/* 0: an expression */
+	Oid			types[INDEX_MAX_KEYS];	/* what the operators take */
+	Oid			collations[INDEX_MAX_KEYS];
+	Oid			opclasses[INDEX_MAX_KEYS];
+	Oid			equals[INDEX_MAX_KEYS]; /* operators */
+	Oid			less[INDEX_MAX_KEYS];
+	Node	   *expressions[INDEX_MAX_KEYS];	/* as the index has them */
+	Node	   *computed[INDEX_MAX_KEYS];	/* the same over columns that are
+											 * given; generated ones too */
+	List	   *predicate;		/* implicitly ANDed */
+	List	   *computed_predicate;
+	Bitmapset  *referenced;		/* columns that key and predicate depend on */
+	bool		nulls_not_distinct;
+} OrmArbiter;
+
+/*
+ * All that is known before the first row is read: a cache entry.  The store is
+ * the tuplestore from which the statement reads; its columns are the row's
+ * ordinal, whether it has a key, which columns it supplies, the supplied
+ * columns, and what else the key needs.
+ */
+typedef struct OrmUpsertTarget
+{
+	char	   *cache_key;
+	MemoryContext context;
+	uint64		generation;		/* of the policies, when this was made */
+	int			uses;			/* by calls that are running */
+	bool		obsolete;		/* to be dropped by the last of them */
+
+	Oid			relid;
+	OrmUpsertOptions options;	/* on_* only */
+	bool		returning;		/* rows are to be returned */
+	TupleDesc	rowtype;		/* of the table */
+	OrmArbiter	arbiter;
+
+	int			ncolumns;		/* that are supplied */
+	AttrNumber *columns;
+	Bitmapset  *partial;		/* ... by some rows only, as numbers */
+	Bitmapset  *update;			/* ... those that an existing row takes over */
+	AttrNumber	version;		/* of version_column, or InvalidAttrNumber */
+	bool		version_is_kept;	/* by a trigger, or nobody can raise it */
+	bool		soft_delete;
+	OrmMarker	marker;
+
+	int			ncompared;		/* columns of an existing row that are read */
+	AttrNumber *compared;
+	TupleDesc	compared_type;
+	Bitmapset  *filled;			/* columns that a new row gets from an
+								 * existing one */
+
+	TupleDesc	store;
+	int			key_positions[INDEX_MAX_KEYS];	/* in the store */
+	bool		may_lack_key;	/* can a row be without a key? */
+	Node	  **defaults;		/* by column, where they are evaluated here */
+	Bitmapset  *volatile_defaults;
+
+	const char *alias;			/* of the table, in statements */
+	char	   *statement;
+	SPIPlanPtr	plan;
+	char	   *deleted_query;	/* finds deleted rows by key, or NULL */
+	char	   *revival;		/* brings one back, or NULL */
+	SPIPlanPtr	revival_plan;
+} OrmUpsertTarget;
+
+/* Columns of the store, and the numbers of those that come first. */
+#define ORM_STORE_ORDINAL 1
+#define ORM_STORE_KEYED 2
+#define ORM_STORE_PRESENT 3
+#define ORM_STORE_FIXED 3
+
+/* Name of the store in statements. */
+#define ORM_STORE_NAME "orm_upsert_rows"
+
+/* One row of the input, by columns of the table. */
+typedef struct OrmInputRow
+{
+	int64		ordinal;
+	Datum	   *values;
+	bool	   *nulls;
+	bool	   *present;
+	ExprContext *econtext;		/* its memory is that of the row */
+} OrmInputRow;
+
+/* Where rows come from. */
+typedef struct OrmUpsertSource
+{
+	List	   *columns;		/* numbers of those that are supplied, ascending */
+	Bitmapset  *partial;		/* those that not every row supplies */
+	bool		(*next) (struct OrmUpsertSource *source, OrmInputRow *row);
+	void	   *state;
+} OrmUpsertSource;
+
+/* What became of the rows. */
+typedef struct OrmUpsertResults
+{
+	int64		counts[ORM_UPSERT_ACTIONS];
+	int64		input;
+	Tuplesortstate *rows;		/* in the order of the input, or NULL */
+	TupleDesc	row_type;
+	TupleTableSlot *slot;
+} OrmUpsertResults;
+
+/* The rows between the door and the statement. */
+typedef struct OrmUpsertRows OrmUpsertRows;
+
+/* options.c: the words that callers use */
+extern void orm_upsert_default_options(OrmUpsertOptions *options);
+extern OrmOnConflict orm_read_on_conflict(const char *value);
+extern OrmOnDuplicate orm_read_on_duplicate(const char *value);
+extern OrmOnDeleted orm_read_on_deleted(const char *value);
+extern const char *orm_upsert_action_name(OrmUpsertAction action);
+
+/* arbiter.c: which row is meant */
+extern void orm_find_arbiter(Relation rel, List *conflict, OrmArbiter *arbiter);
+
+/* target.c: all that is known before the first row is read */
+extern Relation orm_open_upsert_target(Oid relid);
+extern OrmUpsertTarget *orm_begin_upsert_target(Relation rel, const OrmUpsertSource *source,
+												const OrmUpsertOptions *options,
+												bool returning);
+extern void orm_end_upsert_target(OrmUpsertTarget *target);
+
+/* columns.c: what is written, compared and filled */
+extern void orm_choose_columns(Relation rel, const OrmUpsertSource *source,
+							   const OrmUpsertOptions *options, OrmUpsertTarget *target);
+extern int	orm_supplied_position(const OrmUpsertTarget *target, AttrNumber attno);
+extern int	orm_store_column(const OrmUpsertTarget *target, AttrNumber attno);
+
+/* statement.c: the SQL */
+extern void orm_write_upsert_statement(Relation rel, OrmUpsertTarget *target);
+
+/* rows.c: in the order of the key, each key once */
+extern OrmUpsertRows *orm_begin_rows(OrmUpsertTarget *target, OrmUpsertResults *results);
+extern OrmInputRow *orm_input_row(OrmUpsertRows *rows);
+extern void orm_put_row(OrmUpsertRows *rows);
+extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
+extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
+extern void orm_end_rows(OrmUpsertRows *rows);
+
+/* deleted.c: deleted rows with a key of the input */
+typedef struct OrmTombstones OrmTombstones;
+
+extern OrmTombstones *orm_find_deleted_rows(OrmUpsertTarget *target);
+extern bool orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tableoid);
+extern bool orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+						   TupleTableSlot *row, DestReceiver *dest);
+
+/* engine.c: the run */
+extern void orm_upsert(Relation rel, OrmUpsertSource *source,
+					   const OrmUpsertOptions *options, OrmUpsertResults *results);
+
+/* results.c: what is told of it */
+extern void orm_begin_results(OrmUpsertResults *results, Oid row_type);
+extern void orm_add_result(OrmUpsertResults *results, int64 ordinal, OrmUpsertAction action,
+						   Datum row, bool isnull);
+extern void orm_finish_results(OrmUpsertResults *results, Oid relid);
+
+/* json.c and array.c: two doors */
+extern void orm_open_json(OrmUpsertSource *source, Relation rel, Datum rows);
+extern void orm_open_array(OrmUpsertSource *source, Relation rel, Datum rows);
+
+/* copy.c: the door of COPY; copy_options.c: its options */
+extern bool orm_is_upsert_copy(Node *stmt);
+extern void orm_copy_upsert(PlannedStmt *pstmt, const char *query_string,
+							QueryEnvironment *query_env, QueryCompletion *qc);
+extern List *orm_take_upsert_options(CopyStmt *stmt, OrmUpsertOptions *options);
+extern bool orm_has_upsert_option(const CopyStmt *stmt);
+
+#endif							/* ORM_UPSERT_H */

@@ -1,0 +1,295 @@
+"""The same batch as SQL written by hand: for each row a SELECT of its key, then a plain INSERT or UPDATE.
+
+What is decided on the way is what bulk upsert has to report; what errors are met are what it may
+fail with.
+"""
+
+from dataclasses import dataclass, field
+
+import psycopg2
+
+from .doors import Outcome
+from .kinds import literal
+
+CONTRADICTIONS = {'23505', '42501'}     # of rows that are there and not to be seen
+
+
+class Unsure(Exception):
+    """The contract leaves open what has to happen."""
+
+
+@dataclass
+class Group:
+    """Rows of the batch that mean the same row of the table."""
+
+    numbers: list               # from 0
+    rank: int = 0               # in the order of the key
+    keyed: bool = True          # may there be such a row?
+    values: dict = field(default_factory=dict)
+
+
+class ByHand:
+    """Writes one batch."""
+
+    def __init__(self, session, table, batch, side='twin'):
+        self.session = session
+        self.table = table
+        self.batch = batch
+        self.target = f'{side}.{table.sql}'
+        self.settable = batch.settable(table) if batch.key else set()
+        self.outcome = Outcome(actions=['?'] * len(batch.rows), results=[None] * len(batch.rows))
+        self.written = []           # as SQL
+        self.folded = False         # were there duplicates?
+        self.row = None             # as it is after all, as JSON
+
+    def run(self, in_key_order=False, one_by_one=False):
+        """Writes all rows; needs a transaction, whose savepoint `row` it uses."""
+        groups = self.groups()
+        if in_key_order:
+            groups.sort(key=lambda group: (not group.keyed, group.rank))
+        if one_by_one:
+            groups = [Group([number], keyed=group.keyed) for group in groups for number in group.numbers]
+            groups.sort(key=lambda group: group.numbers)
+        for group in groups:
+            self.attempt(lambda group=group: self.write(group))
+        if not self.outcome.states:
+            self.count()
+        return self.outcome
+
+    def attempt(self, work):
+        """Does something in a savepoint; an error is kept, and the others go on."""
+        self.session.run('SAVEPOINT row')
+        try:
+            work()
+            self.session.run('RELEASE row')
+            return True
+        except psycopg2.Error as error:
+            self.fail(error.pgcode, str(error).strip().splitlines()[0])
+            self.session.run('ROLLBACK TO row')
+            return False
+
+    def fail(self, state, message):
+        """Keeps an error."""
+        self.outcome.states.add(state)
+        self.outcome.message = self.outcome.message or message
+
+    def count(self):
+        """The counts that go with the actions."""
+        actions = self.outcome.actions
+        self.outcome.counts = {
+            'inserted': actions.count('inserted'), 'updated': actions.count('updated') + actions.count('revived'),
+            'unchanged': actions.count('unchanged'),
+            'skipped': sum(actions.count(action) for action in ('skipped', 'stale', 'duplicate')),
+            'input': len(actions), 'revived': actions.count('revived'), 'stale': actions.count('stale'),
+            'duplicates': actions.count('duplicate')}
+
+    # Which rows are meant
+
+    def source(self, row):
+        """The row as a sub-query, with what a new row would have where nothing is given."""
+        items = []
+        for column in self.table.columns:
+            if column.generated:
+                continue
+            if column.name in row:
+                value = column.kind.typed(row[column.name])
+            elif column.default and not column.varies:
+                value = f'CAST({column.default} AS {column.kind.sql})'
+                value += f' COLLATE {column.kind.collation}' if column.kind.collation else ''
+            else:
+                value = column.kind.typed(None)
+            items.append(f'{value} AS {column.sql}')
+        generated = ''.join(f', ({column.generated}) AS {column.sql}' for column in self.table.columns
+                            if column.generated)
+        return f"SELECT *{generated} FROM (SELECT {', '.join(items)}) AS given"
+
+    def has_key(self, row):
+        """Whether the key is known before the row is written."""
+        return not any(column.varies and column.name not in row for column in self.batch.key.columns)
+
+    def convertible(self, number):
+        """Whether all values are of their types; an error is kept."""
+        row = self.batch.rows[number]
+        for column, value in row.items():
+            kind = self.table.column(column).kind
+            if self.table.column(column).generated:
+                # Refused with the statement, whatever becomes of the row.
+                self.fail('428C9', 'a generated column was given')
+                return False
+            if value is not None and kind.length and len(value) > kind.length:
+                self.fail('22001', f'too long: {value}')
+                return False
+        return self.attempt(lambda: self.session.rows(self.source(row)))
+
+    def groups(self):
+        """The rows by key; there are more groups than keys where nulls differ."""
+        numbers = [number for number in range(len(self.batch.rows)) if self.convertible(number)]
+        if not numbers:
+            return []
+        key, made = self.batch.key, {}
+        parts = [part.format(p='r.') for part in key.parts]
+        lacking = ' OR '.join(f'({part}) IS NULL' for part in parts)
+        if key.not_distinct:
+            lacking = 'false'
+        inside = (key.predicate or 'true').format(p='r.')
+        union = ' UNION ALL '.join(
+            f"SELECT {number} AS ordinal, {self.has_key(self.batch.rows[number])} AS known, x.*"
+            f' FROM ({self.source(self.batch.rows[number])}) AS x' for number in numbers)
+        rows = self.session.rows(
+            f'SELECT ordinal, keyed, min(ordinal) OVER (PARTITION BY keyed, {self.places(parts)}) AS first,'
+            f' row_number() OVER (ORDER BY {self.places(parts)}, ordinal) FROM (SELECT ordinal,'
+            f" known AND NOT ({lacking}) AND coalesce({inside}, false) AS keyed,"
+            f" {', '.join(f'{part} AS part_{place}' for place, part in enumerate(parts))} FROM ({union}) AS r) AS keys"
+            ' ORDER BY ordinal')
+        for ordinal, keyed, first, rank in rows:
+            number, keyed = int(ordinal), keyed in (True, 't', 'true')
+            first = int(first) if keyed else number
+            made.setdefault((keyed, first), Group([], int(rank), keyed)).numbers.append(number)
+        groups = list(made.values())
+        self.folded = any(len(group.numbers) > 1 for group in groups)
+        if self.folded and self.batch.on_duplicate == 'error':
+            self.fail('21000', 'two rows have one key')
+        groups.sort(key=lambda group: group.numbers[-1 if self.batch.on_duplicate == 'last' else 0])
+        return groups
+
+    @staticmethod
+    def places(parts):
+        """Names of the key's parts in the query of groups()."""
+        return ', '.join(f'part_{place}' for place in range(len(parts)))
+
+    def same_key(self):
+        """The condition that a row t has the key of r."""
+        word = 'IS NOT DISTINCT FROM' if self.batch.key.not_distinct else '='
+        conditions = [f"{part.format(p='t.')} {word} {part.format(p='r.')}" for part in self.batch.key.parts]
+        if self.batch.key.predicate and not self.batch.key.live:
+            conditions.append(self.batch.key.predicate.format(p='t.'))
+        return ' AND '.join(f'({condition})' for condition in conditions)
+
+    # What becomes of them
+
+    def write(self, group):
+        """One group."""
+        batch, numbers = self.batch, group.numbers
+        rows = [batch.rows[number] for number in numbers]
+        decisive = numbers[0] if batch.on_duplicate == 'first' else numbers[-1]
+        for number in numbers:
+            self.outcome.actions[number] = 'duplicate'
+        if batch.on_duplicate == 'first':
+            rows = rows[:1]
+        found = group.keyed and self.find(rows)
+        if found:
+            action = self.meet(rows, found)
+        else:
+            self.row = None
+            action = group.keyed and self.table.marker and self.batch.on_deleted != 'insert' and self.deleted(rows)
+            if not action:
+                self.insert(self.unite(rows, dict(rows[0]), batch.on_conflict == 'nothing'))
+                action = 'inserted'
+        if self.row is None and action in ('inserted', 'updated', 'revived'):
+            # A trigger did not let it in.
+            action = 'skipped'
+        self.outcome.actions[decisive] = action
+        self.outcome.results[decisive] = self.row
+
+    def unite(self, rows, start, only_first=False):
+        """What a group gives, later rows over earlier ones: they update what the first one gave."""
+        for row in rows[1:] if not only_first else ():
+            start.update({column: value for column, value in row.items()
+                          if column in self.settable or column == self.batch.version})
+        return start
+
+    def find(self, rows):
+        """The live row of the key: place, columns that differ, whether its version is the given one."""
+        last = rows[-1]
+        given = self.unite(rows, {column: value for column, value in rows[0].items()})
+        columns = [column for column in given if column in self.settable]
+        version = self.batch.version if last.get(self.batch.version) is not None else None
+        flags = [f'ROW(t.{self.column(column).sql})::record *= ROW(r.{self.column(column).sql})::record'
+                 for column in columns]
+        fits = f't.{self.column(version).sql} IS NOT DISTINCT FROM r.{self.column(version).sql}' if version else 'true'
+        rows = self.session.rows(
+            f"SELECT t.tableoid::text, t.ctid::text, to_jsonb(t)::text, {fits}{''.join(f', {flag}' for flag in flags)}"
+            f' FROM {self.target} AS t, ({self.source(given)}) AS r'
+            f" WHERE {self.same_key()} AND {self.table.alive('t.')}")
+        if not rows:
+            return None
+        if len(rows) > 1:
+            raise Unsure
+        place, fits, flags = rows[0][:2], is_true(rows[0][3]), rows[0][4:]
+        self.row = rows[0][2]
+        return place, fits, {column: given[column] for column in columns}, \
+            [column for column, flag in zip(columns, flags) if not is_true(flag)]
+
+    def meet(self, rows, found):
+        """A row that is there."""
+        place, fits, given, changed = found
+        if self.batch.on_conflict == 'nothing':
+            return 'skipped'
+        if not fits:
+            return 'stale'
+        if not changed:
+            return 'unchanged'
+        self.update(place, given)
+        return 'updated'
+
+    def deleted(self, rows):
+        """A deleted row of the key, where that matters; None if there is none."""
+        marker, given = self.table.marker, self.unite(rows, dict(rows[0]))
+        dead = self.session.rows(
+            f'SELECT t.tableoid::text, t.ctid::text, rank() OVER (ORDER BY t.{marker.sql} DESC)'
+            f' FROM {self.target} AS t, ({self.source(given)}) AS r'
+            f" WHERE {self.same_key()} AND NOT ({self.table.alive('t.')})")
+        last = [row for row in dead if int(row[2]) == 1]
+        if not dead:
+            return None
+        if self.batch.on_deleted == 'skip':
+            return 'skipped'
+        if self.batch.on_deleted == 'error':
+            self.fail('23505', 'a deleted row has the key')
+            return 'error'
+        if len(last) > 1:
+            raise Unsure
+        self.revive(last[0][:2], {column: value for column, value in given.items() if column in self.settable},
+                    rows[-1].get(self.batch.version))
+        return 'revived'
+
+    def revive(self, place, given, version):
+        """Brings a row back."""
+        if version is not None:
+            raise Unsure
+        marker = self.table.marker
+        live = {'boolean': 'f', 'bigint': '0'}.get(marker.kind.sql)
+        self.update(place, {**given, marker.name: live})
+
+    # The SQL
+
+    def column(self, column):
+        """The column of a name."""
+        return self.table.column(column)
+
+    def insert(self, row):
+        """A plain INSERT."""
+        columns = ', '.join(self.column(column).sql for column in row)
+        values = ', '.join(literal(value) for value in row.values())
+        self.tell(f'INSERT INTO {self.target} AS t ({columns}) VALUES ({values})' if row
+                  else f'INSERT INTO {self.target} AS t DEFAULT VALUES')
+
+    def update(self, place, given):
+        """A plain UPDATE."""
+        items = [f'{self.column(column).sql} = {literal(value)}' for column, value in given.items()]
+        version = self.batch.version
+        if version and version not in [column.name for column in self.table.stamps.values()]:
+            items.append(f'{self.column(version).sql} = {self.column(version).sql} + 1')
+        self.tell(f"UPDATE {self.target} AS t SET {', '.join(items)}"
+                  f" WHERE tableoid = {place[0]} AND ctid = '{place[1]}'")
+
+    def tell(self, sql):
+        """Runs what writes."""
+        rows = self.session.rows(f'{sql} RETURNING to_jsonb(t)::text')
+        self.row = rows[0][0] if rows else None
+        self.written.append(sql)
+
+
+def is_true(value):
+    """Whether the server said true."""
+    return value in (True, 't', 'true')

@@ -1,0 +1,383 @@
+--
+-- What the tests of bulk upsert stand on: the same input through every door in
+-- schema soft, and row by row through plain SQL in schema twin.
+--
+
+-- The columns of a table that can be written, in its order.
+CREATE FUNCTION compare.writable_columns(target regclass) RETURNS SETOF name
+LANGUAGE sql STABLE AS $$
+SELECT attname FROM pg_attribute
+WHERE attrelid = target AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+ORDER BY attnum
+$$;
+
+-- Rows as jsonb, each with its ordinal.
+CREATE FUNCTION compare.input_rows(input jsonb) RETURNS TABLE (ordinal bigint, given jsonb)
+LANGUAGE sql IMMUTABLE AS $$
+SELECT o, x FROM jsonb_array_elements(CASE jsonb_typeof(input) WHEN 'array' THEN input ELSE jsonb_build_array(input) END)
+	WITH ORDINALITY AS e (x, o)
+$$;
+
+-- The columns that every row of an input gives, in the order of the table; null
+-- where its rows differ in that.
+CREATE FUNCTION compare.columns_of(target regclass, input jsonb) RETURNS name[]
+LANGUAGE sql STABLE AS $$
+SELECT CASE WHEN count(DISTINCT keys) = 1 AND bool_and(known) THEN
+		(SELECT array_agg(c) FROM compare.writable_columns(target) AS c WHERE c = ANY (min(keys))) END
+FROM (SELECT array_agg(key::name ORDER BY key), bool_and(key IN (SELECT compare.writable_columns(target)))
+	  FROM compare.input_rows(input), jsonb_object_keys(given) AS key GROUP BY ordinal) AS k (keys, known)
+$$;
+
+-- How two rows have the same key: as the columns of the conflict, else of the
+-- primary key, are equal.
+CREATE FUNCTION compare.same_key(target regclass, options jsonb) RETURNS text
+LANGUAGE sql STABLE AS $$
+SELECT coalesce(
+	(SELECT string_agg(format('t.%1$I = r.%1$I', c), ' AND ') FROM jsonb_array_elements_text(options -> 'conflict') AS c),
+	(SELECT string_agg(format('t.%1$I = r.%1$I', attname), ' AND ')
+	 FROM pg_constraint, pg_attribute WHERE conrelid = target AND contype = 'p' AND attrelid = target AND attnum = ANY (conkey)))
+$$;
+
+-- One row as a FROM item "r": the columns that it gives, and those of the key.
+CREATE FUNCTION compare.given_row(target regclass, given text, columns text[], same text) RETURNS text
+LANGUAGE sql STABLE AS $$
+SELECT format('jsonb_to_record(%s) AS r (%s)', given,
+			  string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum))
+FROM pg_attribute
+WHERE attrelid = target AND attnum > 0 AND NOT attisdropped
+	AND (attname = ANY (columns) OR position('r.' || quote_ident(attname) IN same) > 0)
+$$;
+
+-- What plain SQL does, row by row: look for a row with the key, then INSERT or
+-- UPDATE what is given.  A line for each row: its ordinal, what became of it,
+-- and the row of the table.
+CREATE FUNCTION compare.row_by_row(target regclass, input jsonb, options jsonb, same text) RETURNS text[]
+LANGUAGE plpgsql AS $$
+DECLARE
+	given jsonb[] := ARRAY(SELECT i.given FROM compare.input_rows(input) AS i ORDER BY i.ordinal);
+	actions text[] := array_fill(NULL::text, ARRAY[coalesce(cardinality(given), 0)]);
+	lines text[] := '{}';
+	version name := options ->> 'version_column';
+	key_columns name[];
+	columns text[];
+	set_columns text[];
+	source text;
+	place record;
+	is_same boolean;
+	result text;
+	action text;
+	n int;
+BEGIN
+	-- the key's columns: those of the conflict, else what the condition takes from the given row
+	key_columns := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = target AND attnum > 0
+						 AND CASE WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE attrelid = target AND options -> 'conflict' ? a.attname::text)
+							THEN options -> 'conflict' ? attname::text
+							ELSE position('r.' || quote_ident(attname) IN same) > 0 END);
+	-- duplicates
+	FOR i IN 1 .. cardinality(given) LOOP
+		FOR j IN 1 .. i - 1 LOOP
+			CONTINUE WHEN actions[j] IS NOT NULL;
+			EXECUTE format('SELECT %s FROM %s, %s', same,
+						   replace(compare.given_row(target, '$1', '{}', same), ' AS r ', ' AS t '),
+						   compare.given_row(target, '$2', '{}', same))
+				INTO is_same USING given[j], given[i];
+			IF is_same AND options ->> 'on_duplicate' = 'error' THEN
+				RAISE EXCEPTION cardinality_violation USING MESSAGE = 'duplicates';
+			ELSIF is_same AND options ->> 'on_duplicate' = 'first' THEN
+				actions[i] := 'duplicate';
+			ELSIF is_same THEN
+				actions[j] := 'duplicate';
+				given[i] := given[j] || given[i];
+			END IF;
+		END LOOP;
+	END LOOP;
+	-- writes
+	FOR i IN 1 .. cardinality(given) LOOP
+		result := NULL;
+		IF actions[i] IS NULL THEN
+			columns := ARRAY(SELECT jsonb_object_keys(given[i]));
+			source := compare.given_row(target, '$1', columns, same);
+			set_columns := ARRAY(SELECT c FROM unnest(columns) AS c
+								 WHERE c <> ALL (key_columns) AND c IS DISTINCT FROM version
+									AND CASE WHEN options ? 'update_columns' THEN options -> 'update_columns' ? c
+										ELSE c NOT LIKE 'created\_%' END);
+			EXECUTE format('SELECT t.tableoid, t.ctid, %s AS stale, %s AS changed, (t.*)::text AS result FROM %s AS t, %s WHERE %s',
+						   CASE WHEN version = ANY (columns) THEN format('r.%1$I IS NOT NULL AND r.%1$I <> t.%1$I', version) ELSE 'false' END,
+						   CASE WHEN set_columns = '{}' THEN 'false'
+							ELSE (SELECT format('ROW(%s) *<> ROW(%s)', string_agg(format('t.%I', c), ', '), string_agg(format('r.%I', c), ', '))
+								  FROM unnest(set_columns) AS c) END,
+						   target, source, same)
+				INTO place USING given[i];
+			GET DIAGNOSTICS n = ROW_COUNT;
+			IF n = 0 THEN
+				actions[i] := 'inserted';
+				IF columns = '{}' THEN
+					EXECUTE format('INSERT INTO %s AS t DEFAULT VALUES RETURNING (t.*)::text', target) INTO result;
+				ELSE
+					EXECUTE format('INSERT INTO %s AS t (%s) SELECT %s FROM %s RETURNING (t.*)::text', target,
+								   (SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) AS c),
+								   (SELECT string_agg('r.' || quote_ident(c), ', ') FROM unnest(columns) AS c), source)
+						INTO result USING given[i];
+				END IF;
+			ELSIF place.stale THEN
+				actions[i] := 'stale';
+				result := place.result;
+			ELSIF options ->> 'on_conflict' = 'nothing' THEN
+				actions[i] := 'skipped';
+				result := place.result;
+			ELSIF NOT place.changed THEN
+				actions[i] := 'unchanged';
+				result := place.result;
+			ELSE
+				actions[i] := 'updated';
+				EXECUTE format('UPDATE %s AS t SET %s FROM %s WHERE t.tableoid = $2 AND t.ctid = $3 RETURNING (t.*)::text', target,
+							   (SELECT string_agg(format('%1$I = r.%1$I', c), ', ') FROM unnest(set_columns) AS c)
+								|| coalesce(format(', %1$I = t.%1$I + 1', version), ''), source)
+					INTO result USING given[i], place.tableoid, place.ctid;
+			END IF;
+		END IF;
+		lines := lines || concat_ws(' ', i, actions[i], result);
+	END LOOP;
+	RETURN lines;
+END
+$$;
+
+-- How many rows met with what, from such lines.
+CREATE FUNCTION compare.counts(lines text[]) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+SELECT coalesce(string_agg(n || ' ' || action, ', ' ORDER BY array_position('{inserted,updated,revived,unchanged,skipped,stale,duplicate}', action)), 'nothing')
+FROM (SELECT split_part(line, ' ', 2), count(*) FROM unnest(lines) AS line GROUP BY 1) AS a (action, n)
+$$;
+
+-- The same from this session's last bulk upsert, which has to add up.
+CREATE FUNCTION compare.last_counts(target regclass) RETURNS text
+LANGUAGE sql AS $$
+SELECT CASE
+	WHEN l.target <> $1 THEN 'another target'
+	WHEN input <> inserted + updated + unchanged + skipped OR revived > updated OR stale + duplicates > skipped THEN 'wrong sums: ' || l
+	ELSE (SELECT coalesce(string_agg(n || ' ' || action, ', ' ORDER BY o), 'nothing')
+		  FROM (VALUES (1, inserted, 'inserted'), (2, updated - revived, 'updated'), (3, revived, 'revived'), (4, unchanged, 'unchanged'),
+					   (5, skipped - stale - duplicates, 'skipped'), (6, stale, 'stale'), (7, duplicates, 'duplicate')) AS c (o, n, action)
+		  WHERE n <> 0) END
+FROM orm_ext.last_bulk_result() AS l
+$$;
+
+-- Options as arguments of a function, or of COPY.
+CREATE FUNCTION compare.arguments(options jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+SELECT coalesce(string_agg(format(', %I => %L', key, CASE jsonb_typeof(value) WHEN 'array'
+		THEN (SELECT array_agg(e)::text FROM jsonb_array_elements_text(value) AS e) ELSE value #>> '{}' END), ''), '')
+FROM jsonb_each(options)
+$$;
+
+CREATE FUNCTION compare.copy_options(options jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+SELECT coalesce(string_agg(CASE jsonb_typeof(value)
+		WHEN 'array' THEN format(', %I (%s)', replace(key, 'conflict', 'conflict_columns'), (SELECT string_agg(quote_ident(e), ', ') FROM jsonb_array_elements_text(value) AS e))
+		ELSE format(', %I %L', key, value #>> '{}') END, ''), ', on_conflict ''update''')
+FROM jsonb_each(options)
+$$;
+
+-- An input through one door, in the same form as row_by_row() or counts() give;
+-- null where the door cannot take it: COPY where rows differ in their columns,
+-- arrays where they do not give every column.
+CREATE FUNCTION compare.through(door text, target regclass, input jsonb, options jsonb, who name) RETURNS text[]
+LANGUAGE plpgsql AS $$
+DECLARE
+	statement text;
+	columns name[] := compare.columns_of(target, input);
+	rows_as_array text := format('(SELECT array_agg(jsonb_populate_record(NULL::%s, given) ORDER BY ordinal) FROM compare.input_rows($1))', target);
+	file text := current_setting('compare.file');
+	discard text := (SELECT reset_val FROM pg_settings WHERE name = 'debug_discard_caches');
+	result text[];
+	n bigint;
+	c record;
+BEGIN
+	IF door ~ 'array' AND columns IS DISTINCT FROM ARRAY(SELECT compare.writable_columns(target)) OR door IN ('text', 'csv', 'binary') AND columns IS NULL THEN
+		RETURN NULL;
+	ELSIF door = 'json' THEN
+		statement := format('SELECT * FROM orm_ext.bulk_upsert(%L::regclass, $1%s)', target, compare.arguments(options));
+	ELSIF door = 'array' THEN
+		statement := format('SELECT * FROM orm_ext.bulk_upsert(%s%s)', rows_as_array, compare.arguments(options));
+	ELSIF door = 'json returning' THEN
+		statement := format('SELECT array_agg(concat_ws('' '', ordinal, action, result::text)) AS lines FROM orm_ext.bulk_upsert_returning(NULL::%s, $1%s)', target, compare.arguments(options));
+	ELSIF door = 'array returning' THEN
+		statement := format('SELECT array_agg(concat_ws('' '', ordinal, action, result::text)) AS lines FROM orm_ext.bulk_upsert_returning(%s%s)', rows_as_array, compare.arguments(options));
+	ELSE
+		EXECUTE format('COPY (SELECT %s FROM compare.input_rows(%L), LATERAL %s ORDER BY ordinal) TO %L WITH (FORMAT %s)',
+					   (SELECT string_agg('r.' || quote_ident(c), ', ') FROM unnest(columns) AS c),
+					   input, compare.given_row(target, 'given', columns::text[], ''), file, door);
+		statement := format('COPY %s (%s) FROM %L WITH (FORMAT %s%s)', target,
+							(SELECT string_agg(quote_ident(c), ', ') FROM unnest(columns) AS c), file, door, compare.copy_options(options));
+	END IF;
+	PERFORM set_config('debug_discard_caches', discard, true);
+	PERFORM set_config('role', who, true);
+	IF door IN ('text', 'csv', 'binary') THEN
+		EXECUTE statement;
+		GET DIAGNOSTICS n = ROW_COUNT;
+	ELSE
+		EXECUTE statement INTO c USING input;
+	END IF;
+	PERFORM set_config('role', 'none', true);
+	PERFORM set_config('debug_discard_caches', '0', true);
+	result := ARRAY[compare.last_counts(target)];
+	IF door IN ('json', 'array') AND (SELECT (c.inserted, c.updated, c.unchanged, c.skipped) <> (l.inserted, l.updated, l.unchanged, l.skipped) FROM orm_ext.last_bulk_result() AS l) THEN
+		result := result || c::text;
+	ELSIF door ~ 'returning' THEN
+		result := coalesce(c.lines, '{}');
+		IF compare.counts(result) <> compare.last_counts(target) THEN
+			result := result || ('but counted ' || compare.last_counts(target));
+		END IF;
+	ELSIF n <> (SELECT l.input FROM orm_ext.last_bulk_result() AS l) THEN
+		result := result || ('COPY ' || n);
+	END IF;
+	RETURN result;
+END
+$$;
+
+-- What is in the tables of a schema, and where its sequences stand.
+CREATE FUNCTION compare.contents_and_sequences(schema name) RETURNS text[]
+LANGUAGE sql AS $$
+SELECT compare.contents(schema)
+	|| ARRAY(SELECT sequencename || ' ' || coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = schema ORDER BY sequencename)
+$$;
+
+-- The sequences of both schemas back to where they were: no abort does that.
+CREATE FUNCTION compare.set_sequences(state jsonb) RETURNS void
+LANGUAGE sql AS $$
+SELECT count(setval(key::regclass, coalesce((value ->> 'last')::bigint, (value ->> 'start')::bigint), value ->> 'last' IS NOT NULL))
+FROM jsonb_each(state)
+$$;
+
+-- One way to do it, then undone: what it answers, a mark, and what is there after it.
+CREATE FUNCTION compare.one_way(door text, target text, input jsonb, options jsonb, same text, who name) RETURNS text[]
+LANGUAGE plpgsql AS $$
+DECLARE
+	schema name := CASE door WHEN 'row by row' THEN 'twin' ELSE 'soft' END;
+	sequences jsonb := (SELECT coalesce(jsonb_object_agg(format('%I.%I', schemaname, sequencename), jsonb_build_object('last', last_value, 'start', start_value)), '{}')
+						FROM pg_sequences WHERE schemaname IN ('soft', 'twin'));
+	result text[];
+	state text; message text; detail text; context text;
+BEGIN
+	PERFORM set_config('search_path', schema, true);
+	BEGIN
+		IF door = 'row by row' THEN
+			PERFORM set_config('role', who, true);
+			result := compare.row_by_row(target::regclass, input, options, coalesce(same, compare.same_key(target::regclass, options)));
+			PERFORM set_config('role', 'none', true);
+		ELSE
+			result := compare.through(door, target::regclass, input, options, who);
+		END IF;
+		SET CONSTRAINTS ALL IMMEDIATE;
+		result := result || '--'::text || compare.contents_and_sequences(schema);
+		RAISE EXCEPTION SQLSTATE 'UNDO0';
+	EXCEPTION
+		WHEN SQLSTATE 'UNDO0' THEN
+			NULL;
+		WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, context = PG_EXCEPTION_CONTEXT;
+			result := ARRAY['error', state || ' ' || message, substring(context FROM '(?n)^(row \d+.*|COPY.*)$')];
+	END;
+	PERFORM compare.set_sequences(sequences);
+	RETURN result;
+END
+$$;
+
+-- An input through every door against row by row: what became of the rows, and
+-- through how many doors all of it, the answer, the tables and the sequences, is
+-- the same.  Of an error the context is told as well.
+CREATE FUNCTION compare.bulk(target text, input jsonb, options jsonb DEFAULT '{}', same text DEFAULT NULL, who name DEFAULT 'none') RETURNS text
+LANGUAGE plpgsql SET debug_discard_caches = 0 AS $$
+DECLARE
+	path text := current_setting('search_path');
+	expected text[] := compare.one_way('row by row', target, input, options, same, who);
+	lines text[] := expected[:array_position(expected, '--') - 1];
+	counts text := compare.counts(lines);
+	wanted text[];
+	answer text[];
+	door text;
+	doors int := 0;
+	contexts text[] := '{}';
+	different text := '';
+BEGIN
+	FOREACH door IN ARRAY '{json,json returning,array,array returning,text,csv,binary}'::text[] LOOP
+		answer := compare.one_way(door, target, input, options, same, who);
+		CONTINUE WHEN answer[1] = '--';
+		doors := doors + 1;
+		IF expected[1] = 'error' THEN
+			contexts := contexts || answer[3];
+			wanted := expected[:2];
+			answer := answer[:2];
+		ELSIF door ~ 'returning' THEN
+			wanted := expected;
+		ELSE
+			wanted := counts || expected[cardinality(lines) + 1:];
+		END IF;
+		IF answer <> wanted THEN
+			different := different || format(E'\nDIFFERENT through %s: %s, row by row: %s', door,
+											 CASE WHEN answer[1] = 'error' THEN answer ELSE ARRAY(SELECT unnest(answer) EXCEPT ALL SELECT unnest(wanted)) END,
+											 ARRAY(SELECT unnest(wanted) EXCEPT ALL SELECT unnest(answer)));
+		END IF;
+	END LOOP;
+	PERFORM set_config('search_path', path, true);
+	RETURN CASE WHEN expected[1] = 'error' THEN expected[2] ELSE counts END
+		|| CASE WHEN different = '' THEN '; same through ' || doors || ' doors' ELSE different END
+		|| coalesce((SELECT string_agg(DISTINCT E'\n  ' || c, '') FROM unnest(contexts) AS c), '');
+END
+$$;
+
+-- Two statements, one in each schema, as a role: what they answer, and whether
+-- tables and sequences are the same after them.
+CREATE FUNCTION compare.after(soft text, twin text, who name DEFAULT 'none') RETURNS text
+LANGUAGE plpgsql SET debug_discard_caches = 0 AS $$
+DECLARE
+	path text := current_setting('search_path');
+	sequences jsonb := (SELECT coalesce(jsonb_object_agg(format('%I.%I', schemaname, sequencename), jsonb_build_object('last', last_value, 'start', start_value)), '{}')
+						FROM pg_sequences WHERE schemaname IN ('soft', 'twin'));
+	result text;
+BEGIN
+	result := array_to_string(compare.answer('soft', soft, who), '; ')
+		|| ' | ' || array_to_string(compare.answer('twin', twin, who), '; ');
+	result := result || '; ' || compare.verdict(compare.contents_and_sequences('soft') || ARRAY['tables'],
+												 compare.contents_and_sequences('twin') || ARRAY['tables']);
+	RAISE EXCEPTION SQLSTATE 'UNDO0';
+EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
+	PERFORM compare.set_sequences(sequences);
+	PERFORM set_config('search_path', path, true);
+	RETURN result;
+END
+$$;
+
+-- How a statement fails: everything that a client is told but the place in our own code.
+CREATE FUNCTION compare.failure(statement text, who name DEFAULT 'none') RETURNS SETOF text
+LANGUAGE plpgsql SET debug_discard_caches = 0 AS $$
+DECLARE
+	path text := current_setting('search_path');
+	state text; message text; detail text; hint text; context text;
+	schema_name text; table_name text; column_name text; constraint_name text;
+	n bigint;
+BEGIN
+	PERFORM set_config('role', who, true);
+	BEGIN
+		EXECUTE statement;
+		GET DIAGNOSTICS n = ROW_COUNT;
+		RAISE EXCEPTION SQLSTATE 'UNDO0';
+	EXCEPTION
+		WHEN SQLSTATE 'UNDO0' THEN
+			RETURN NEXT 'no failure, ' || n || ' rows';
+		WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+				detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT,
+				schema_name = SCHEMA_NAME, table_name = TABLE_NAME, column_name = COLUMN_NAME, constraint_name = CONSTRAINT_NAME;
+			RETURN NEXT state || ' ' || message;
+			RETURN QUERY SELECT '  ' || line
+				FROM unnest(ARRAY['detail: ' || detail, 'hint: ' || hint,
+								  'fields: ' || concat_ws(', ', nullif(schema_name, ''), nullif(table_name, ''), nullif(column_name, ''), nullif(constraint_name, ''))]
+							|| ARRAY(SELECT 'context: ' || c FROM regexp_split_to_table(context, E'\n') AS c
+									 WHERE c !~ '^(SQL statement|PL/pgSQL function compare|SQL function "failure")')) AS line
+				WHERE line !~ ': $';
+	END;
+	PERFORM set_config('role', 'none', true);
+	PERFORM set_config('search_path', path, true);
+END
+$$;
