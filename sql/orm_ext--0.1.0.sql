@@ -231,7 +231,9 @@ AS 'MODULE_PATHNAME', 'orm_bulk_upsert_json';
 COMMENT ON FUNCTION orm_ext.bulk_upsert(regclass, jsonb, text[], text[], text, text, text, name) IS
 'Inserts rows, or updates those whose key exists, in one INSERT ... ON CONFLICT in the order of the key. Returns how many rows were inserted, updated, unchanged (neither locked nor written) and skipped.
 Arguments: the table; an array of JSON objects or one, whose keys are columns: an absent one means the default of a new row and leaves an existing one as it is; conflict: columns of a unique key, or the name of one constraint or index (default: the primary key); update_columns: what an existing row takes over (default: all that is supplied but the key and created_*); on_conflict: update or nothing; on_duplicate, rows of one key in the input: last, first or error; on_deleted, the key is that of a deleted row: insert, revive, skip or error; version_column: a row whose version is not the stored one is stale and skipped.
-Errors: 22004 a null argument, 22023 an option or no object, 42703 no such column, 42809 no table, 42P10 no such key, or several, 55000 a deferrable key, 428C9 a generated column, 21000 on_duplicate, 23505 on_deleted; those of the types, with row and column in the context; whatever the INSERT raises, with the row.';
+Errors: 22004 a null table or name, 22023 an option or no object, 42703 no such column, 42809 no table, 42P10 no such key, or several, 55000 a deferrable key, 428C9 a generated column, 21000 on_duplicate, 23505 on_deleted; those of the types, with row and column in the context; whatever the INSERT raises, with the row.';
+
+-- For literals and parameters without a type, which no function of the others would take alone.
 
 CREATE FUNCTION orm_ext.bulk_upsert(
 	target text,
@@ -244,10 +246,42 @@ CREATE FUNCTION orm_ext.bulk_upsert(
 	version_column name DEFAULT NULL,
 	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint)
 LANGUAGE c VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'orm_bulk_upsert_text';
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_json';
 
 COMMENT ON FUNCTION orm_ext.bulk_upsert(text, text, text[], text[], text, text, text, name) IS
 'orm_ext.bulk_upsert() for literals and parameters without a type.';
+
+CREATE FUNCTION orm_ext.bulk_upsert(
+	target text,
+	rows json,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL,
+	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_json';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert(text, json, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert() for rows in json.';
+
+CREATE FUNCTION orm_ext.bulk_upsert(
+	target text,
+	rows text,
+	conflict text[],
+	update_columns text,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL,
+	OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT skipped bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_json';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert(text, text, text[], text, text, text, text, name) IS
+'orm_ext.bulk_upsert() for four and more literals or parameters without a type.';
 
 CREATE FUNCTION orm_ext.bulk_upsert(
 	rows anyarray,
@@ -283,6 +317,38 @@ COMMENT ON FUNCTION orm_ext.bulk_upsert_returning(anynonarray, jsonb, text[], te
 'orm_ext.bulk_upsert() that returns each row of the input, in its order: its number from 1 on; what became of it: inserted, updated, unchanged, revived, skipped, stale or duplicate; and the row as it is stored now, where there is one.
 Arguments: NULL::my_table, which names the table; then as for bulk_upsert().
 Errors: the same.';
+
+CREATE FUNCTION orm_ext.bulk_upsert_returning(
+	target anynonarray,
+	rows json,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL)
+RETURNS TABLE (ordinal bigint, action text, result anynonarray)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_returning_json';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert_returning(anynonarray, json, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert_returning() for rows in json.';
+
+CREATE FUNCTION orm_ext.bulk_upsert_returning(
+	target anynonarray,
+	rows text,
+	conflict text[] DEFAULT NULL,
+	update_columns text[] DEFAULT NULL,
+	on_conflict text DEFAULT 'update',
+	on_duplicate text DEFAULT 'last',
+	on_deleted text DEFAULT 'insert',
+	version_column name DEFAULT NULL)
+RETURNS TABLE (ordinal bigint, action text, result anynonarray)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_bulk_upsert_returning_json';
+
+COMMENT ON FUNCTION orm_ext.bulk_upsert_returning(anynonarray, text, text[], text[], text, text, text, name) IS
+'orm_ext.bulk_upsert_returning() for rows in text.';
 
 CREATE FUNCTION orm_ext.bulk_upsert_returning(
 	rows anyarray,

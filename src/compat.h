@@ -16,6 +16,7 @@
 #include "access/tupdesc.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "executor/executor.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -186,5 +187,16 @@ orm_may_create_in(Oid namespaceid)
 #define orm_copy_reject_limit(copy) 0
 #define orm_copy_is_silent(copy) false
 #endif
+
+/* ExecutorRun() lost its flag for statements that run once (18: commit 3eea7a0c9). */
+static inline void
+orm_executor_run(QueryDesc *query_desc)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query_desc, ForwardScanDirection, 0);
+#else
+	ExecutorRun(query_desc, ForwardScanDirection, 0, true);
+#endif
+}
 
 #endif							/* ORM_COMPAT_H */

@@ -26,6 +26,7 @@ char	   *orm_actor = NULL;
 uint64		orm_actor_generation = 0;
 char	   *orm_auto_manage = NULL;
 bool		orm_bypass_stamps = false;
+char	   *orm_copy_conflict_columns = NULL;
 int			orm_copy_on_conflict = ORM_CONFLICT_OFF;
 int			orm_deleted_rows = ORM_DELETED_ROWS_HIDE;
 int			orm_delete_mode = ORM_DELETE_MODE_SOFT;
@@ -78,6 +79,19 @@ static void
 assign_actor(const char *newval, void *extra)
 {
 	orm_actor_generation++;
+}
+
+/* Is orm_ext.copy_conflict_columns a list of names? */
+static bool
+check_copy_conflict_columns(char **newval, void **extra, GucSource source)
+{
+	List	   *names;
+
+	if (SplitIdentifierString(pstrdup(*newval), ',', &names))
+		return true;
+	GUC_check_errdetail("List syntax is invalid.");
+	GUC_check_errhint("Separate names of columns by commas.");
+	return false;
 }
 
 /* Is orm_ext.auto_manage a list of schemas? */
@@ -220,6 +234,17 @@ orm_guc_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("orm_ext.copy_conflict_columns",
+							   "Columns of the unique key by which COPY FROM upserts.",
+							   "What conflict_columns says in the options of one COPY, for those "
+							   "that upsert because of orm_ext.copy_on_conflict: columns, or the "
+							   "name of one unique constraint or index. Empty is the primary key.",
+							   &orm_copy_conflict_columns,
+							   "",
+							   PGC_USERSET,
+							   GUC_LIST_INPUT,
+							   check_copy_conflict_columns, NULL, NULL);
 
 	DefineCustomEnumVariable("orm_ext.copy_on_conflict",
 							 "Whether COPY FROM upserts.",

@@ -49,6 +49,7 @@ extern char *orm_actor;
 extern uint64 orm_actor_generation; /* changes with orm_actor */
 extern char *orm_auto_manage;
 extern bool orm_bypass_stamps;
+extern char *orm_copy_conflict_columns;
 extern int	orm_copy_on_conflict;
 extern int	orm_deleted_rows;
 extern int	orm_delete_mode;

@@ -59,8 +59,7 @@ typedef struct OrmPolicy
 	OrmMarker	marker;
 } OrmPolicy;
 
-bool		(*orm_keeps_version) (Relation rel, AttrNumber attno) = NULL;
-bool		(*orm_keeps_creation) (Relation rel, AttrNumber attno) = NULL;
+OrmStampService orm_stamps = {0};
 
 static HTAB *policies = NULL;
 

@@ -12,6 +12,7 @@
 
 #include "access/attnum.h"
 #include "access/tupdesc.h"
+#include "executor/execdesc.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 
@@ -34,12 +35,31 @@ typedef struct OrmMarker
 /* Symbol of the C function that makes a trigger the declaration. */
 #define ORM_SOFT_DELETE_SYMBOL "orm_soft_delete"
 
+/* What a stamp trigger keeps a column for. */
+typedef enum OrmKeptAs
+{
+	ORM_NOT_KEPT,
+	ORM_KEPT_AS_VERSION,
+	ORM_KEPT_AS_CREATION,
+	ORM_KEPT_AS_OTHER
+} OrmKeptAs;
+
 /*
- * Does a trigger keep a column as the row's version, or as what tells of its
- * creation?  Set by the stamp triggers, for features that may not know them.
+ * What the stamp triggers do for features that may not know them; they fill
+ * it in when the library is loaded.
  */
-extern bool (*orm_keeps_version) (Relation rel, AttrNumber attno);
-extern bool (*orm_keeps_creation) (Relation rel, AttrNumber attno);
+typedef struct OrmStampService
+{
+	OrmKeptAs	(*kept_as) (Relation rel, AttrNumber attno);
+
+	/*
+	 * The statement lists columns that not each of its rows is meant to
+	 * assign, as MERGE does: one counts as listed if its value differs.
+	 */
+	void		(*label_union) (QueryDesc *query_desc);
+} OrmStampService;
+
+extern OrmStampService orm_stamps;
 
 extern void orm_policy_init(void);
 

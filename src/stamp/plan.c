@@ -50,17 +50,20 @@ is_kept(Relation rel, AttrNumber attno, OrmStampRole role)
 	return false;
 }
 
-/* Is a column kept as the version, or as what tells of the row's creation? */
-static bool
-is_version(Relation rel, AttrNumber attno)
+/* What is a column kept for? */
+static OrmKeptAs
+kept_as(Relation rel, AttrNumber attno)
 {
-	return is_kept(rel, attno, ORM_STAMP_VERSION);
-}
-
-static bool
-is_creation(Relation rel, AttrNumber attno)
-{
-	return is_kept(rel, attno, ORM_STAMP_CREATED) || is_kept(rel, attno, ORM_STAMP_CREATED_BY);
+	for (int role = 0; role < ORM_STAMP_ROLES; role++)
+	{
+		if (!is_kept(rel, attno, role))
+			continue;
+		if (role == ORM_STAMP_VERSION)
+			return ORM_KEPT_AS_VERSION;
+		return role == ORM_STAMP_CREATED || role == ORM_STAMP_CREATED_BY ?
+			ORM_KEPT_AS_CREATION : ORM_KEPT_AS_OTHER;
+	}
+	return ORM_NOT_KEPT;
 }
 
 /* Create the cache, and tell other features what is kept. */
@@ -75,8 +78,8 @@ orm_stamp_init(void)
 									 ALLOCSET_SMALL_SIZES);
 	plans = hash_create("orm_ext stamps", 64, &ctl,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	orm_keeps_version = is_version;
-	orm_keeps_creation = is_creation;
+	orm_stamps.kept_as = kept_as;
+	orm_stamps.label_union = orm_label_union;
 }
 
 /* Numbers of the columns that stamp triggers of a relation keep. */

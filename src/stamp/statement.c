@@ -68,6 +68,13 @@ orm_label_statement(QueryDesc *query_desc, bool (*is_soft_delete) (const ModifyT
 	MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[kinds]);
 }
 
+/* Label a statement that lists columns as MERGE does, after it was labelled. */
+void
+orm_label_union(QueryDesc *query_desc)
+{
+	MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[KIND_MERGE]);
+}
+
 /* What the statement that fires a trigger contains, -1 if it has no label. */
 static int
 statement_kinds(const TriggerData *trigdata)

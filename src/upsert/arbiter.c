@@ -92,7 +92,7 @@ report_no_arbiter(Relation rel, List *names, bool deferrable)
 			(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 			 errmsg("table \"%s\" has no unique key (%s)",
 					RelationGetRelationName(rel), join_names(names)),
-			 errdetail("There is no unique constraint or index on just these columns, and none of this name."),
+			 errdetail("There is no valid unique constraint or index on just these columns, and none of this name."),
 			 errhint("CREATE UNIQUE INDEX ON %s (%s);", orm_relation_name(rel), join_names(names)),
 			 errtable(rel)));
 }
@@ -115,6 +115,24 @@ report_ambiguous(Relation rel, List *names, List *indexes)
 			 errhint("Name the index that is meant: conflict => ARRAY[%s].",
 					 quote_literal_cstr(linitial(candidates))),
 			 errtable(rel)));
+}
+
+/* Complain of a name that is no column.  Error: 42703. */
+static void
+check_columns_exist(Relation rel, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (orm_find_column(RelationGetDescr(rel), lfirst(lc)) == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							(char *) lfirst(lc), RelationGetRelationName(rel)),
+					 errdetail("The names are neither columns of a unique key, nor that of one unique constraint or index."),
+					 errtable(rel)));
+	}
 }
 
 /* Read a row of pg_index. */
@@ -174,6 +192,7 @@ find_by_name(Relation rel, const char *name, bool *deferrable)
 		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
 		bool		usable = is_usable(index);
 		bool		is_unique = index->indisunique;
+		bool		is_deferrable = is_unique && !index->indimmediate;
 
 		ReleaseSysCache(tuple);
 		/* a constraint and its index have one name */
@@ -181,7 +200,7 @@ find_by_name(Relation rel, const char *name, bool *deferrable)
 			continue;
 		if (usable)
 			return lfirst_oid(lc);
-		*deferrable = true;
+		*deferrable |= is_deferrable;
 	}
 	return InvalidOid;
 }
@@ -190,19 +209,21 @@ find_by_name(Relation rel, const char *name, bool *deferrable)
 static Oid
 find_primary_key(Relation rel, bool *deferrable)
 {
-	Oid			index = orm_primary_key_index(rel);
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	if (!OidIsValid(index))
-		return InvalidOid;
-	tuple = index_tuple(index);
-	if (!is_usable((Form_pg_index) GETSTRUCT(tuple)))
+	foreach(lc, RelationGetIndexList(rel))
 	{
-		*deferrable = true;
-		index = InvalidOid;
+		HeapTuple	tuple = index_tuple(lfirst_oid(lc));
+		Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+		bool		is_primary = index->indisprimary;
+		bool		usable = is_usable(index);
+
+		ReleaseSysCache(tuple);
+		if (is_primary && usable)
+			return lfirst_oid(lc);
+		*deferrable |= is_primary;
 	}
-	ReleaseSysCache(tuple);
-	return index;
+	return InvalidOid;
 }
 
 /* The index that a caller means. */
@@ -231,21 +252,12 @@ find_index(Relation rel, List *names)
 		index = find_by_columns(rel, names, columns, &deferrable);
 	if (!OidIsValid(index) && list_length(names) == 1)
 		index = find_by_name(rel, linitial(names), &deferrable);
-	if (!OidIsValid(index) && names != NIL && !all_columns && list_length(names) > 1)
-	{
-		foreach(lc, names)
-		{
-			if (orm_find_column(RelationGetDescr(rel), lfirst(lc)) == InvalidAttrNumber)
-				ereport(ERROR,
-						(errcode(ERRCODE_UNDEFINED_COLUMN),
-						 errmsg("column \"%s\" of relation \"%s\" does not exist",
-								(char *) lfirst(lc), RelationGetRelationName(rel)),
-						 errdetail("It is named as a column of a unique key."),
-						 errtable(rel)));
-		}
-	}
 	if (!OidIsValid(index))
+	{
+		if (!deferrable)
+			check_columns_exist(rel, names);
 		report_no_arbiter(rel, names, deferrable);
+	}
 	return index;
 }
 

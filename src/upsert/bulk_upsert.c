@@ -15,6 +15,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -30,11 +31,62 @@ text_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
-/* A list of names, NIL where it is null. */
+/*
+ * A list of names, NIL where it is null; a literal without a type comes as
+ * text.  Error: 22004 one of them is null.
+ */
 static List *
 names_argument(FunctionCallInfo fcinfo, int n)
 {
-	return PG_ARGISNULL(n) ? NIL : orm_text_list(PG_GETARG_ARRAYTYPE_P(n));
+	ArrayType  *names;
+
+	if (PG_ARGISNULL(n))
+		return NIL;
+	if (get_fn_expr_argtype(fcinfo->flinfo, n) == TEXTOID)
+		names = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, unconstify(char *, text_argument(fcinfo, n)),
+														TEXTOID, -1));
+	else
+		names = PG_GETARG_ARRAYTYPE_P(n);
+	if (array_contains_nulls(names))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a name of a column must not be null")));
+	return orm_text_list(names);
+}
+
+/* The table that an argument names.  Error: 22004. */
+static Oid
+table_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the table to upsert into must not be null"),
+				 errhint("SELECT * FROM orm_ext.bulk_upsert('my_table', '[{...}]');")));
+	if (get_fn_expr_argtype(fcinfo->flinfo, n) == TEXTOID)
+		return DatumGetObjectId(DirectFunctionCall1(regclassin,
+													CStringGetDatum(text_argument(fcinfo, n))));
+	return PG_GETARG_OID(n);
+}
+
+/* Rows in JSON, as jsonb; json and text are read as that.  No rows are null. */
+static Datum
+json_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"));
+	if (get_fn_expr_argtype(fcinfo->flinfo, n) == JSONBOID)
+		return PG_GETARG_DATUM(n);
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_argument(fcinfo, n)));
+}
+
+/* Rows in an array of a table's row type.  No rows are null. */
+static Datum
+array_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return PointerGetDatum(construct_empty_array(get_element_type(getBaseType(get_fn_expr_argtype(fcinfo->flinfo, n)))));
+	return PG_GETARG_DATUM(n);
 }
 
 /* The six options that all functions end in. */
@@ -53,17 +105,6 @@ options_arguments(FunctionCallInfo fcinfo, int first)
 	if (!PG_ARGISNULL(first + 5))
 		options.version_column = NameStr(*PG_GETARG_NAME(first + 5));
 	return options;
-}
-
-/* Complain of an argument that must not be null.  Error: 22004. */
-static void
-check_not_null(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name),
-				 errhint("SELECT * FROM orm_ext.bulk_upsert('my_table', '[{...}]');")));
 }
 
 /* The table of a row type.  Error: 42809. */
@@ -139,7 +180,8 @@ return_rows(FunctionCallInfo fcinfo, OrmUpsertResults *results)
 }
 
 /*
- * orm_ext.bulk_upsert(target, rows jsonb, options) returns the counts.
+ * orm_ext.bulk_upsert(target, rows, options) returns the counts.  The table is a
+ * regclass or a text, the rows are jsonb, json or text.
  * Errors: see orm_upsert(), orm_open_json() and options.c.
  */
 PG_FUNCTION_INFO_V1(orm_bulk_upsert_json);
@@ -150,30 +192,9 @@ orm_bulk_upsert_json(PG_FUNCTION_ARGS)
 	OrmUpsertOptions options = options_arguments(fcinfo, 2);
 	OrmUpsertResults results;
 
-	check_not_null(fcinfo, 0, "target");
-	check_not_null(fcinfo, 1, "rows");
 	orm_begin_results(&results, InvalidOid);
-	upsert_argument(PG_GETARG_OID(0), PG_GETARG_DATUM(1), orm_open_json, &options, &results);
-	return count_row(fcinfo, &results);
-}
-
-/* The same for arguments without a type: both are read as what they say. */
-PG_FUNCTION_INFO_V1(orm_bulk_upsert_text);
-
-Datum
-orm_bulk_upsert_text(PG_FUNCTION_ARGS)
-{
-	OrmUpsertOptions options = options_arguments(fcinfo, 2);
-	OrmUpsertResults results;
-	Oid			relid;
-	Datum		rows;
-
-	check_not_null(fcinfo, 0, "target");
-	check_not_null(fcinfo, 1, "rows");
-	relid = DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(text_argument(fcinfo, 0))));
-	rows = DirectFunctionCall1(jsonb_in, CStringGetDatum(text_argument(fcinfo, 1)));
-	orm_begin_results(&results, InvalidOid);
-	upsert_argument(relid, rows, orm_open_json, &options, &results);
+	upsert_argument(table_argument(fcinfo, 0), json_argument(fcinfo, 1), orm_open_json,
+					&options, &results);
 	return count_row(fcinfo, &results);
 }
 
@@ -186,13 +207,13 @@ orm_bulk_upsert_array(PG_FUNCTION_ARGS)
 	OrmUpsertOptions options = options_arguments(fcinfo, 1);
 	OrmUpsertResults results;
 
-	check_not_null(fcinfo, 0, "rows");
 	orm_begin_results(&results, InvalidOid);
-	upsert_argument(table_of_array(fcinfo), PG_GETARG_DATUM(0), orm_open_array, &options, &results);
+	upsert_argument(table_of_array(fcinfo), array_argument(fcinfo, 0), orm_open_array,
+					&options, &results);
 	return count_row(fcinfo, &results);
 }
 
-/* orm_ext.bulk_upsert_returning(NULL::t, rows jsonb, options) returns every row and its fate. */
+/* orm_ext.bulk_upsert_returning(NULL::t, rows, options) returns every row and its fate. */
 PG_FUNCTION_INFO_V1(orm_bulk_upsert_returning_json);
 
 Datum
@@ -203,9 +224,8 @@ orm_bulk_upsert_returning_json(PG_FUNCTION_ARGS)
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
 	Oid			relid = table_of_type(type);
 
-	check_not_null(fcinfo, 1, "rows");
 	orm_begin_results(&results, type);
-	upsert_argument(relid, PG_GETARG_DATUM(1), orm_open_json, &options, &results);
+	upsert_argument(relid, json_argument(fcinfo, 1), orm_open_json, &options, &results);
 	return_rows(fcinfo, &results);
 	return (Datum) 0;
 }
@@ -220,9 +240,8 @@ orm_bulk_upsert_returning_array(PG_FUNCTION_ARGS)
 	OrmUpsertResults results;
 	Oid			relid = table_of_array(fcinfo);
 
-	check_not_null(fcinfo, 0, "rows");
 	orm_begin_results(&results, get_rel_type_id(relid));
-	upsert_argument(relid, PG_GETARG_DATUM(0), orm_open_array, &options, &results);
+	upsert_argument(relid, array_argument(fcinfo, 0), orm_open_array, &options, &results);
 	return_rows(fcinfo, &results);
 	return (Datum) 0;
 }

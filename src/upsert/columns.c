@@ -28,6 +28,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "compat.h"
 #include "upsert.h"
@@ -76,7 +77,7 @@ static bool
 tells_of_creation(Relation rel, const OrmUpsertTarget *target, AttrNumber attno)
 {
 	return strncmp(NameStr(column_of(target, attno)->attname), "created_", strlen("created_")) == 0 ||
-		orm_keeps_creation(rel, attno);
+		orm_stamps.kept_as(rel, attno) == ORM_KEPT_AS_CREATION;
 }
 
 /* Can a version of this type be raised by one? */
@@ -104,9 +105,12 @@ named_column(Relation rel, const char *name, const char *option)
 	return attno;
 }
 
-/* The supplied columns, in the order of the table. */
+/*
+ * The supplied columns, in the order of the table.  A null for one that a
+ * trigger keeps is no value that anybody means: it counts as not supplied.
+ */
 static void
-read_supplied(const OrmUpsertSource *source, OrmUpsertTarget *target)
+read_supplied(Relation rel, const OrmUpsertSource *source, OrmUpsertTarget *target)
 {
 	ListCell   *lc;
 
@@ -115,6 +119,12 @@ read_supplied(const OrmUpsertSource *source, OrmUpsertTarget *target)
 	foreach(lc, source->columns)
 		target->columns[foreach_current_index(lc)] = lfirst_int(lc);
 	target->partial = bms_copy(source->partial);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		if (orm_stamps.kept_as(rel, target->columns[i]) != ORM_NOT_KEPT)
+			target->kept = bms_add_member(target->kept, target->columns[i]);
+	}
+	target->partial = bms_add_members(target->partial, target->kept);
 }
 
 /*
@@ -131,7 +141,7 @@ choose_updated(Relation rel, const OrmUpsertOptions *options, OrmUpsertTarget *t
 	{
 		AttrNumber	attno = named_column(rel, lfirst(lc), "update_columns");
 
-		if (orm_supplied_position(target, attno) >= 0)
+		if (orm_supplied_position(target, attno) >= 0 && attno != target->version)
 			target->update = bms_add_member(target->update, attno);
 	}
 	if (!options->update_all)
@@ -192,7 +202,7 @@ has_to_be_filled(Relation rel, Form_pg_attribute att, Node *expression)
 	if (constr != NULL && constr->num_check > 0)
 		return true;
 	if (expression == NULL)
-		return att->attnotnull;
+		return att->attnotnull || DomainHasConstraints(att->atttypid);
 	return contain_volatile_functions(expression);
 }
 
@@ -288,11 +298,11 @@ orm_choose_columns(Relation rel, const OrmUpsertSource *source,
 				   const OrmUpsertOptions *options, OrmUpsertTarget *target)
 {
 	target->defaults = palloc0_array(Node *, target->rowtype->natts);
-	read_supplied(source, target);
+	read_supplied(rel, source, target);
 	if (options->version_column)
 	{
 		target->version = named_column(rel, options->version_column, "version_column");
-		target->version_is_kept = orm_keeps_version(rel, target->version) ||
+		target->version_is_kept = orm_stamps.kept_as(rel, target->version) == ORM_KEPT_AS_VERSION ||
 			!is_integer(column_of(target, target->version)->atttypid);
 	}
 	choose_updated(rel, options, target);

@@ -37,6 +37,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/varlena.h"
 
 #include "compat.h"
 #include "guc.h"
@@ -71,14 +72,50 @@ is_core_format(const CopyStmt *stmt)
 	return true;
 }
 
-/* Does a COPY go to a table?  It is not locked yet, and may be anything then. */
+/* Does a COPY freeze rows? */
 static bool
-goes_to_table(const CopyStmt *stmt)
+freezes(const CopyStmt *stmt)
 {
-	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
-	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+	ListCell   *lc;
 
-	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE;
+	foreach(lc, stmt->options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "freeze") == 0)
+			return defGetBoolean(option);
+	}
+	return false;
+}
+
+/*
+ * Does a COPY go to a table that has a key to upsert by?  The setting may hold
+ * for a whole database; a table without one is copied into as ever.
+ */
+static bool
+has_key(const CopyStmt *stmt)
+{
+	Oid			relid = RangeVarGetRelid(stmt->relation, RowExclusiveLock, true);
+	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+	Relation	rel;
+	bool		result;
+
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		return false;
+	if (*orm_copy_conflict_columns != '\0')
+		return true;
+	rel = table_open(relid, NoLock);
+	result = OidIsValid(orm_primary_key_index(rel));
+	table_close(rel, NoLock);
+	return result;
+}
+
+/* Does the setting make an upsert of a COPY without options of ours? */
+static bool
+is_upsert_by_setting(const CopyStmt *stmt)
+{
+	return orm_copy_on_conflict != ORM_CONFLICT_OFF && !orm_is_restore() &&
+		is_core_format(stmt) && !freezes(stmt) && has_key(stmt);
 }
 
 /* May the user read what COPY reads?  The rule is DoCopy()'s. */
@@ -105,9 +142,7 @@ orm_is_upsert_copy(Node *node)
 	stmt = (CopyStmt *) node;
 	if (!stmt->is_from || stmt->relation == NULL || IsBinaryUpgrade || !may_read(stmt))
 		return false;
-	if (!orm_has_upsert_option(stmt) &&
-		(orm_copy_on_conflict == ORM_CONFLICT_OFF || orm_is_restore() ||
-		 !is_core_format(stmt) || !goes_to_table(stmt)))
+	if (!orm_has_upsert_option(stmt) && !is_upsert_by_setting(stmt))
 		return false;
 	return OidIsValid(orm_extension_table("naming_template"));
 }
@@ -325,6 +360,14 @@ close_copy(OrmUpsertSource *source)
 	EndCopyFrom(copy->copy);
 }
 
+/* What the settings say holds unless an option says otherwise. */
+static void
+apply_settings(OrmUpsertOptions *options)
+{
+	options->on_conflict = orm_copy_on_conflict;
+	(void) SplitIdentifierString(pstrdup(orm_copy_conflict_columns), ',', &options->conflict);
+}
+
 /*
  * Run a COPY that upserts.  Errors: 22023, 42601, 0A000 options; 42809 no
  * table; 42501; 25006 a read-only transaction; those of COPY and orm_upsert().
@@ -346,7 +389,7 @@ orm_copy_upsert(PlannedStmt *pstmt, const char *query_string,
 	pstate->p_queryEnv = query_env;
 	orm_upsert_default_options(&options);
 	if (orm_copy_on_conflict != ORM_CONFLICT_OFF)
-		options.on_conflict = orm_copy_on_conflict;
+		apply_settings(&options);
 	others = orm_take_upsert_options(stmt, &options);
 
 	rel = orm_open_upsert_target(RangeVarGetRelid(stmt->relation, RowExclusiveLock, false));

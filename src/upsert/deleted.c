@@ -18,6 +18,7 @@
 #include "storage/itemptr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 
 #include "upsert.h"
@@ -100,7 +101,7 @@ orm_find_deleted_rows(OrmUpsertTarget *target)
 	receiver.pub.mydest = DestNone;
 	receiver.deleted = deleted;
 	options.dest = &receiver.pub;
-	if (SPI_execute_extended(target->deleted_query, &options) != SPI_OK_SELECT)
+	if (SPI_execute_extended(target->deleted_query, &options) < 0)
 		elog(ERROR, "could not run \"%s\"", target->deleted_query);
 	return deleted;
 }
@@ -172,7 +173,7 @@ orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 	}
 	options.params = params;
 	options.dest = dest;
-	if (SPI_execute_plan_extended(target->revival_plan, &options) != SPI_OK_UPDATE_RETURNING)
+	if (SPI_execute_plan_extended(target->revival_plan, &options) < 0)
 		elog(ERROR, "could not run \"%s\"", target->revival);
 	revived = SPI_processed > 0;
 	SPI_finish();

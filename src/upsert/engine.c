@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_attribute.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -34,7 +35,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
+#include "utils/queryenvironment.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "upsert.h"
@@ -62,6 +65,7 @@ typedef struct UpsertRun
 	int			read_pointer;
 	const char *table;			/* for messages */
 
+	MemoryContext context;		/* lives as long as the run */
 	MemoryContext row_context;	/* reset from row to row */
 	TupleTableSlot *row;		/* the one that is being written ... */
 	int64		ordinal;		/* ... and its number, 0 if there is none */
@@ -110,9 +114,14 @@ action_of(const UpsertRun *run)
 static void
 settle(UpsertRun *run)
 {
+	ListCell   *lc;
+
 	if (run->ordinal == 0)
 		return;
 	orm_add_result(run->results, run->ordinal, action_of(run), run->result, !run->has_result);
+	foreach(lc, orm_duplicates_of(run->rows, run->ordinal))
+		orm_add_result(run->results, *(int64 *) lfirst(lc), ORM_ROW_DUPLICATE,
+					   run->result, !run->has_result);
 	run->ordinal = 0;
 }
 
@@ -120,16 +129,23 @@ settle(UpsertRun *run)
 static void
 advance(UpsertRun *run, int64 ordinal)
 {
+	MemoryContext oldcontext;
 	bool		isnull;
 
 	if (run->ordinal == ordinal)
 		return;
 	settle(run);
 	MemoryContextReset(run->row_context);
+
+	/* a row from disk is the slot's to free, later than the executor's row */
+	oldcontext = MemoryContextSwitchTo(run->context);
 	tuplestore_select_read_pointer(run->store, run->read_pointer);
-	if (!tuplestore_gettupleslot(run->store, true, false, run->row) ||
-		DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull)) != ordinal)
-		elog(ERROR, "rows of a bulk upsert do not come in their order");
+	if (!tuplestore_gettupleslot(run->store, true, false, run->row))
+		elog(ERROR, "bulk upsert asks for row %lld beyond the last one", (long long) ordinal);
+	if (DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull)) != ordinal)
+		elog(ERROR, "bulk upsert asks for row %lld before row %lld", (long long) ordinal,
+			 (long long) DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull)));
+	MemoryContextSwitchTo(oldcontext);
 	run->ordinal = ordinal;
 	run->verdict = VERDICT_NEW;
 	run->conflicted = run->written = run->revived = run->has_result = false;
@@ -504,15 +520,20 @@ describe_row(void *arg)
 }
 
 /*
- * Prepare the statement.  The settings hold while it is planned: a look into
- * the index for each row, however few rows the table seems to have.
+ * Plan the statement, unless there is a plan.  The settings hold while it is
+ * planned: a look into the index for each row, however few rows the table
+ * seems to have.
  */
-static void
-prepare_statement(OrmUpsertTarget *target)
+static CachedPlan *
+plan_statement(OrmUpsertTarget *target)
 {
-	int			level = orm_pin_settings();
 	CachedPlan *plan;
+	int			level;
 
+	if (target->plan && SPI_plan_is_valid(target->plan))
+		return SPI_plan_get_cached_plan(target->plan);
+
+	level = orm_pin_settings();
 	orm_set_for_level("enable_seqscan", "off");
 	orm_set_for_level("enable_material", "off");
 	orm_set_for_level("jit", "off");
@@ -523,9 +544,34 @@ prepare_statement(OrmUpsertTarget *target)
 			elog(ERROR, "could not prepare \"%s\"", target->statement);
 	}
 	plan = SPI_plan_get_cached_plan(target->plan);
-	if (plan)
-		ReleaseCachedPlan(plan, CurrentResourceOwner);
 	AtEOXact_GUC(true, level);
+	return plan;
+}
+
+/*
+ * Execute the statement's plan, as SPI would, but without SPI's context of
+ * errors: users have not written the statement and need not see it.
+ */
+static void
+execute_plan(UpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
+{
+	RunReceiver receiver = make_receiver(run);
+	QueryDesc  *query_desc;
+
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+	query_desc = CreateQueryDesc(stmt, run->target->statement, GetActiveSnapshot(),
+								 InvalidSnapshot, &receiver.pub, NULL, environment, 0);
+	ExecutorStart(query_desc, 0);
+	if (!bms_is_empty(run->target->partial))
+		orm_stamps.label_union(query_desc);
+	orm_executor_run(query_desc);
+	ExecutorFinish(query_desc);
+	ExecutorEnd(query_desc);
+	FreeQueryDesc(query_desc);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
 }
 
 /* Run the statement over the rows of the store. */
@@ -533,17 +579,17 @@ static void
 run_statement(UpsertRun *run)
 {
 	EphemeralNamedRelationData store = {0};
-	RunReceiver receiver = make_receiver(run);
-	SPIExecuteOptions options = {0};
+	QueryEnvironment *environment = create_queryEnv();
 	ErrorContextCallback callback;
-	int			result;
+	CachedPlan *plan;
 
 	store.md.name = ORM_STORE_NAME;
 	store.md.tupdesc = run->target->store;
 	store.md.enrtype = ENR_NAMED_TUPLESTORE;
 	store.md.enrtuples = tuplestore_tuple_count(run->store);
 	store.reldata = run->store;
-	run->read_pointer = tuplestore_alloc_read_pointer(run->store, 0);
+	register_ENR(environment, &store);
+	run->read_pointer = tuplestore_alloc_read_pointer(run->store, EXEC_FLAG_REWIND);
 
 	callback.callback = describe_row;
 	callback.arg = run;
@@ -554,12 +600,13 @@ run_statement(UpsertRun *run)
 	if (SPI_register_relation(&store) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
 	run->deleted = orm_find_deleted_rows(run->target);
-	if (run->target->plan == NULL || !SPI_plan_is_valid(run->target->plan))
-		prepare_statement(run->target);
-	options.dest = &receiver.pub;
-	result = SPI_execute_plan_extended(run->target->plan, &options);
-	if (result != SPI_OK_INSERT_RETURNING)
-		elog(ERROR, "bulk upsert ended as %s", SPI_result_code_string(result));
+	plan = plan_statement(run->target);
+	if (plan == NULL || list_length(plan->stmt_list) != 1)
+		elog(ERROR, "bulk upsert is no single statement");
+	tuplestore_select_read_pointer(run->store, run->read_pointer);
+	tuplestore_rescan(run->store);
+	execute_plan(run, linitial(plan->stmt_list), environment);
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
 	SPI_finish();
 	error_context_stack = callback.previous;
 }
@@ -589,6 +636,7 @@ run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
 	read_rows(run.rows, source);
 	run.store = orm_finish_rows(run.rows);
 
+	run.context = CurrentMemoryContext;
 	run.row_context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert row",
 											ALLOCSET_SMALL_SIZES);
 	run.row = MakeSingleTupleTableSlot(target->store, &TTSOpsMinimalTuple);

@@ -22,7 +22,7 @@
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
@@ -50,7 +50,15 @@ struct OrmUpsertRows
 	Tuplesortstate *sort;
 	FmgrInfo	equals[INDEX_MAX_KEYS];
 	Tuplestorestate *store;
+	HTAB	   *duplicates;		/* of rows that are returned, by ordinal */
 };
+
+/* The rows of the input that a row has taken the place of. */
+typedef struct Duplicates
+{
+	int64		ordinal;		/* hash key */
+	List	   *ordinals;		/* of int64 */
+} Duplicates;
 
 /* A slot for a row of the table or of the store. */
 static TupleTableSlot *
@@ -188,6 +196,16 @@ present_bits(OrmUpsertRows *rows)
 	return bits;
 }
 
+/* A null for a column that a trigger keeps counts as not supplied. */
+static void
+drop_kept_nulls(OrmUpsertRows *rows)
+{
+	int			attno = -1;
+
+	while ((attno = bms_next_member(rows->target->kept, attno)) >= 0)
+		rows->row.present[attno - 1] &= !rows->row.nulls[attno - 1];
+}
+
 /* Bring the row that was read into the form of the store. */
 static void
 form_stored_row(OrmUpsertRows *rows)
@@ -266,6 +284,7 @@ begin_sort(OrmUpsertRows *rows)
 void
 orm_put_row(OrmUpsertRows *rows)
 {
+	drop_kept_nulls(rows);
 	form_stored_row(rows);
 	MemoryContextSwitchTo(rows->context);
 	if (rows->first == NULL)
@@ -363,77 +382,136 @@ bit_is_set(bytea *bits, AttrNumber attno)
 }
 
 /*
- * Of two rows of one key the later one holds, and what only the earlier one
- * supplies: as if they had been written one after another.  "later" is changed.
+ * Of two rows of one key, have the later one be what both make of it, one after
+ * another: the earlier one with what an existing row takes over from the later
+ * one, and with its version.
  */
 static void
 merge_rows(OrmUpsertRows *rows, TupleTableSlot *earlier, TupleTableSlot *later)
 {
 	const OrmUpsertTarget *target = rows->target;
-	TupleTableSlot *merged = rows->stored;
+	TupleTableSlot *merged = ExecClearTuple(rows->stored);
 	bytea	   *early_bits;
-	bytea	   *bits;
-	bool		isnull;
+	bytea	   *bits = NULL;
 
-	if (bms_is_empty(target->partial))
-		return;
 	slot_getallattrs(earlier);
 	slot_getallattrs(later);
-	early_bits = DatumGetByteaPP(slot_getattr(earlier, ORM_STORE_PRESENT, &isnull));
-	bits = DatumGetByteaPCopy(slot_getattr(later, ORM_STORE_PRESENT, &isnull));
-
-	ExecClearTuple(merged);
 	memcpy(merged->tts_values, later->tts_values, sizeof(Datum) * target->store->natts);
 	memcpy(merged->tts_isnull, later->tts_isnull, sizeof(bool) * target->store->natts);
+	if (!bms_is_empty(target->partial))
+	{
+		early_bits = DatumGetByteaPP(earlier->tts_values[ORM_STORE_PRESENT - 1]);
+		bits = DatumGetByteaPCopy(later->tts_values[ORM_STORE_PRESENT - 1]);
+		merged->tts_values[ORM_STORE_PRESENT - 1] = PointerGetDatum(bits);
+	}
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		AttrNumber	attno = target->columns[i];
+		int			column = ORM_STORE_FIXED + i;
+		uint8		bit = 1 << ((attno - 1) % 8);
 
-		if (bit_is_set(bits, attno) || !bit_is_set(early_bits, attno))
+		if ((bits == NULL || bit_is_set(bits, attno)) &&
+			(bms_is_member(attno, target->update) || attno == target->version))
 			continue;
-		VARDATA(bits)[(attno - 1) / 8] |= 1 << ((attno - 1) % 8);
-		merged->tts_values[ORM_STORE_FIXED + i] = earlier->tts_values[ORM_STORE_FIXED + i];
-		merged->tts_isnull[ORM_STORE_FIXED + i] = earlier->tts_isnull[ORM_STORE_FIXED + i];
+		merged->tts_values[column] = earlier->tts_values[column];
+		merged->tts_isnull[column] = earlier->tts_isnull[column];
+		if (bits == NULL)
+			continue;
+		VARDATA(bits)[(attno - 1) / 8] &= ~bit;
+		if (bit_is_set(early_bits, attno))
+			VARDATA(bits)[(attno - 1) / 8] |= bit;
 	}
-	merged->tts_values[ORM_STORE_PRESENT - 1] = PointerGetDatum(bits);
 	ExecStoreVirtualTuple(merged);
 	ExecCopySlot(earlier, merged);
 	ExecCopySlot(later, earlier);
-	pfree(bits);
+	if (bits)
+		pfree(bits);
+}
+
+/* Note that a row takes the place of another one and of its duplicates. */
+static void
+note_duplicate(OrmUpsertRows *rows, int64 dropped, int64 kept)
+{
+	Duplicates *entry;
+	Duplicates *inherited;
+	bool		found;
+
+	if (rows->results->rows == NULL)
+	{
+		orm_add_result(rows->results, dropped, ORM_ROW_DUPLICATE, (Datum) 0, true);
+		return;
+	}
+	if (rows->duplicates == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(int64);
+		ctl.entrysize = sizeof(Duplicates);
+		ctl.hcxt = rows->context;
+		rows->duplicates = hash_create("orm_ext duplicates", 64, &ctl,
+									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	inherited = hash_search(rows->duplicates, &dropped, HASH_FIND, NULL);
+	entry = hash_search(rows->duplicates, &kept, HASH_ENTER, &found);
+	if (!found)
+		entry->ordinals = inherited ? inherited->ordinals : NIL;
+	entry->ordinals = lappend(entry->ordinals, palloc_object(int64));
+	*(int64 *) llast(entry->ordinals) = dropped;
+}
+
+/* Ordinals of the rows that a row has taken the place of (int64 *). */
+List *
+orm_duplicates_of(OrmUpsertRows *rows, int64 ordinal)
+{
+	Duplicates *entry = NULL;
+
+	if (rows->duplicates)
+		entry = hash_search(rows->duplicates, &ordinal, HASH_FIND, NULL);
+	return entry ? entry->ordinals : NIL;
+}
+
+/*
+ * Does the first row of a key hold?  With on_conflict nothing, those that come
+ * after it find that it exists.
+ */
+static bool
+first_holds(const OrmUpsertTarget *target)
+{
+	return target->options.on_duplicate == ORM_DUPLICATE_FIRST ||
+		target->options.on_conflict == ORM_CONFLICT_NOTHING;
 }
 
 /* Take the sorted rows over into the store, each key once. */
 static void
 store_sorted_rows(OrmUpsertRows *rows)
 {
-	const OrmOnDuplicate on_duplicate = rows->target->options.on_duplicate;
+	const bool	first_wins = first_holds(rows->target);
 	TupleTableSlot *held = make_slot(rows->target->store, &TTSOpsMinimalTuple);
 	TupleTableSlot *next = make_slot(rows->target->store, &TTSOpsMinimalTuple);
+	TupleTableSlot *swap;
 
 	tuplesort_performsort(rows->sort);
 	(void) tuplesort_gettupleslot(rows->sort, true, true, held, NULL);
 	while (tuplesort_gettupleslot(rows->sort, true, true, next, NULL))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (same_key(rows, held, next))
+		if (!same_key(rows, held, next))
+			tuplestore_puttupleslot(rows->store, held);
+		else if (rows->target->options.on_duplicate == ORM_DUPLICATE_ERROR)
+			report_duplicate(rows, held, next);
+		else if (first_wins)
 		{
-			TupleTableSlot *dropped = on_duplicate == ORM_DUPLICATE_FIRST ? next : held;
-
-			if (on_duplicate == ORM_DUPLICATE_ERROR)
-				report_duplicate(rows, held, next);
-			orm_add_result(rows->results, ordinal_of(dropped), ORM_ROW_DUPLICATE, (Datum) 0, true);
-			if (on_duplicate == ORM_DUPLICATE_FIRST)
-				continue;
-			merge_rows(rows, held, next);
+			note_duplicate(rows, ordinal_of(next), ordinal_of(held));
+			continue;
 		}
 		else
-			tuplestore_puttupleslot(rows->store, held);
 		{
-			TupleTableSlot *swap = held;
-
-			held = next;
-			next = swap;
+			note_duplicate(rows, ordinal_of(held), ordinal_of(next));
+			merge_rows(rows, held, next);
 		}
+		swap = held;
+		held = next;
+		next = swap;
 	}
 	tuplestore_puttupleslot(rows->store, held);
 	ExecDropSingleTupleTableSlot(held);

@@ -8,14 +8,14 @@
  *	INSERT INTO t (...)
  *	SELECT ... FROM store s
  *		LEFT JOIN LATERAL (SELECT ... FROM t WHERE t.key = s.key
- *			AND upsert_found(...) [FOR NO KEY UPDATE]) e ON true
+ *			AND upsert_found(...) OFFSET 0 | FOR NO KEY UPDATE) e ON true
  *	WHERE upsert_takes(...)
  *	ON CONFLICT (key) DO UPDATE SET ... WHERE upsert_conflicts(...)
  *	RETURNING ...
  *
- * The lateral subquery makes the plan: for each row of the store, in its order,
- * one look into the index, and no join that could read the whole table.  The
- * executor pulls one row, writes it and returns it before it pulls the next,
+ * The lateral subquery makes the plan, since OFFSET or FOR UPDATE keep it apart:
+ * for each row of the store, in its order, one look into the index, and no join
+ * that could read the whole table.  The executor pulls one row, writes it and returns it before it pulls the next,
  * so that the functions know which row they are asked about (engine.c).
  *
  * Where the row on its way is filled from the existing one, that is locked
@@ -284,8 +284,7 @@ write_source(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	appendStringInfoString(sql, " AND orm_ext.upsert_found(s.ordinal, ");
 	write_compared(sql, target);
 	appendStringInfoString(sql, ")");
-	if (!bms_is_empty(target->filled))
-		appendStringInfoString(sql, " FOR NO KEY UPDATE");
+	appendStringInfoString(sql, bms_is_empty(target->filled) ? " OFFSET 0" : " FOR NO KEY UPDATE");
 	appendStringInfoString(sql, ") e ON true WHERE orm_ext.upsert_takes(s.ordinal, e.found)");
 }
 

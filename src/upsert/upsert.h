@@ -115,6 +115,7 @@ typedef struct OrmUpsertTarget
 	int			ncolumns;		/* that are supplied */
 	AttrNumber *columns;
 	Bitmapset  *partial;		/* ... by some rows only, as numbers */
+	Bitmapset  *kept;			/* ... those that stamp triggers keep */
 	Bitmapset  *update;			/* ... those that an existing row takes over */
 	AttrNumber	version;		/* of version_column, or InvalidAttrNumber */
 	bool		version_is_kept;	/* by a trigger, or nobody can raise it */
@@ -214,6 +215,7 @@ extern OrmInputRow *orm_input_row(OrmUpsertRows *rows);
 extern void orm_put_row(OrmUpsertRows *rows);
 extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
 extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
+extern List *orm_duplicates_of(OrmUpsertRows *rows, int64 ordinal);
 extern void orm_end_rows(OrmUpsertRows *rows);
 
 /* deleted.c: deleted rows with a key of the input */

@@ -31,6 +31,11 @@ SELECT compare.bulk('post', '[{"id": 11, "code": null}, {"id": 12, "code": null}
 SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 1, "title": "title 1"}]', '{"on_duplicate": "last"}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 1, "title": "title 1"}]', '{"on_duplicate": "first"}');
 SELECT compare.bulk('post', '[{"id": 9, "title": "a"}, {"id": 9, "n": 7}, {"id": 9, "title": null}, {"id": 8, "n": 1}]', '{"on_duplicate": "last"}');
+-- one after another: what is not updated stays as the first one made it
+SELECT compare.bulk('post', '[{"id": 9, "title": "a", "n": 1}, {"id": 9, "title": "b", "n": 2}, {"id": 1, "title": "a", "n": 1}, {"id": 1, "title": "b", "n": 2}]', '{"update_columns": ["n"]}');
+SELECT compare.bulk('post', '[{"id": 9, "created_by": "a"}, {"id": 9, "created_by": "b", "n": 2}, {"id": 8, "n": 1}, {"id": 8, "created_by": "c"}]');
+SELECT compare.bulk('post', :'some', '{"on_conflict": "nothing"}');
+SELECT compare.bulk('post', '[{"id": 9, "title": "a"}, {"id": 9, "n": 7}, {"id": 1, "title": "a"}, {"id": 1, "n": 7}]', '{"on_conflict": "nothing"}');
 -- what is reported of them
 BEGIN;
 SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::post, :'some');
@@ -41,7 +46,7 @@ SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::post, :'
 ROLLBACK;
 -- of many rows
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('post', (SELECT jsonb_agg(jsonb_build_object('id', i % 50, 'n', i) ORDER BY i) FROM generate_series(1, 5000) AS i))$$,
-					 $$INSERT INTO post (id, n) SELECT i, 4950 + i FROM generate_series(0, 49) AS i ON CONFLICT (id) DO UPDATE SET n = CASE excluded.n WHEN 4950 THEN 5000 ELSE excluded.n END$$);
+					 $$INSERT INTO post (id, n) SELECT i % 50, i FROM generate_series(4951, 5000) AS i ON CONFLICT (id) DO UPDATE SET n = excluded.n$$);
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('post', (SELECT jsonb_agg(jsonb_build_object('id', i % 50, 'n', i) ORDER BY i) FROM generate_series(1, 5000) AS i), on_duplicate => 'first')$$,
 					 $$INSERT INTO post (id, n) SELECT i % 50, i FROM generate_series(1, 50) AS i ON CONFLICT (id) DO UPDATE SET n = excluded.n$$);
 
@@ -68,7 +73,8 @@ SELECT compare.bulk('post', '[{"id": 1, "title": "title 1", "n": 10}, {"id": 8, 
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "n": 10}, {"id": 2, "n": 20}, {"id": 3, "title": null}]', '{"update_columns": ["title"]}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "b"}]', '{"update_columns": ["n"]}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "n": 9}]', '{"update_columns": ["n", "title", "n"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "b"}]', '{"update_columns": []}');
+SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "b"}]', update_columns => '{}')$$,
+					 $$INSERT INTO post (id, title) VALUES (8, 'b')$$);
 SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 8, "title": "b"}, {"id": 8, "n": 7}]', '{"update_columns": ["n"]}');
 -- created_* only where it is asked for
 SELECT compare.bulk('post', '[{"id": 1, "created_by": "bob"}, {"id": 8, "created_by": "bob"}]');
@@ -94,6 +100,8 @@ SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}, {"id": 2, "
 SELECT compare.bulk('post', '[{"id": 1, "code": "c1", "title": "a", "n": 7, "created_by": "bob", "version": 5}, {"id": 2, "code": "c2", "title": "a", "n": 7, "created_by": "bob", "version": 1}]', '{"version_column": "version"}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}]', '{"version_column": "version", "update_columns": ["n"]}');
 SELECT compare.bulk('post', '[{"code": "c1", "title": "a", "version": 5}, {"code": "c2", "title": "a", "version": 4}]', '{"version_column": "version", "conflict": ["code"]}');
+SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "title 2", "version": 5}, {"id": 3, "title": "c", "version": 3}]', '{"version_column": "version", "update_columns": ["title", "version"]}');
+SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 1, "n": 7, "version": 5}, {"id": 2, "title": "a", "version": 5}, {"id": 2, "n": 7, "version": 4}]', '{"version_column": "version"}');
 -- without it a version is a column as any other
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}]');
 BEGIN;
@@ -146,9 +154,13 @@ SELECT left(compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id":
 -- the column that a stamp keeps as created stays, whatever it is called
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a", "made_at": "2020-01-01Z"}, {"id": 2, "made_at": "2020-01-01Z"}, {"id": 9, "made_at": "2020-01-01Z"}]')$$);
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a", "touched_at": "2020-01-01Z"}, {"id": 2, "touched_at": "2020-01-01Z"}]')$$);
+-- null is none for what the trigger keeps; and each row for itself
+SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a", "version": null, "made_at": null, "touched_at": null}, {"id": 9, "title": "b", "version": null, "made_at": null, "touched_at": null}]')$$);
+SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a", "touched_at": "2020-01-01Z"}, {"id": 2, "title": "b"}, {"id": 3, "title": "c", "version": 6}]')$$);
+SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert(ARRAY[(1, 'a', 1, NULL, NULL, NULL), (2, 'two', 2, NULL, NULL, NULL), (9, 'nine', 9, NULL, NULL, NULL)]::note[])$$);
 -- rows as they were read
 BEGIN;
-SELECT array_agg(n) AS read FROM (SELECT id, title || CASE id WHEN 2 THEN '!' ELSE '' END, n, version, made_at, touched_at FROM note) AS n \gset
+SELECT array_agg((id, title || CASE id WHEN 2 THEN '!' ELSE '' END, n, version, made_at, touched_at)::note) AS read FROM note \gset
 SELECT * FROM orm_ext.bulk_upsert(:'read'::note[], version_column => 'version');
 SELECT id, title, version, made_at = '2001-01-01Z', touched_at = now() FROM note ORDER BY id;
 SELECT ordinal, action FROM orm_ext.bulk_upsert_returning(:'read'::note[], version_column => 'version');

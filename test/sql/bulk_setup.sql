@@ -38,6 +38,32 @@ SELECT coalesce(
 	 FROM pg_constraint, pg_attribute WHERE conrelid = target AND contype = 'p' AND attrelid = target AND attnum = ANY (conkey)))
 $$;
 
+-- The columns of the key: those that the conflict names, or that the index has
+-- which it names, or the primary key; columns in expressions are not among them.
+CREATE FUNCTION compare.key_columns(target regclass, options jsonb) RETURNS name[]
+LANGUAGE sql STABLE AS $$
+WITH of_conflict AS (
+	SELECT attname FROM pg_attribute WHERE attrelid = target AND attnum > 0 AND options -> 'conflict' ? attname::text
+)
+SELECT CASE WHEN EXISTS (SELECT FROM of_conflict) THEN ARRAY(SELECT attname FROM of_conflict)
+	ELSE ARRAY(SELECT attname FROM pg_index, pg_attribute
+			   WHERE indrelid = target AND CASE WHEN options ? 'conflict' THEN indexrelid::regclass::text = options -> 'conflict' ->> 0 ELSE indisprimary END
+				AND attrelid = target AND attnum = ANY (indkey::int2[])) END
+$$;
+
+-- Whether an existing row takes over a column that is given.
+CREATE FUNCTION compare.is_updated("column" text, key_columns name[], options jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+SELECT "column" <> ALL (key_columns)
+	AND CASE WHEN options ? 'update_columns' THEN options -> 'update_columns' ? "column" ELSE "column" NOT LIKE 'created\_%' END
+$$;
+
+-- Whether a condition takes a column from the given row.
+CREATE FUNCTION compare.takes(same text, "column" name) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+SELECT same ~ ('\mr\.' || regexp_replace(quote_ident("column"), '(\W)', '\\\1', 'g') || '(?!\w)')
+$$;
+
 -- One row as a FROM item "r": the columns that it gives, and those of the key.
 CREATE FUNCTION compare.given_row(target regclass, given text, columns text[], same text) RETURNS text
 LANGUAGE sql STABLE AS $$
@@ -45,7 +71,7 @@ SELECT format('jsonb_to_record(%s) AS r (%s)', given,
 			  string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum))
 FROM pg_attribute
 WHERE attrelid = target AND attnum > 0 AND NOT attisdropped
-	AND (attname = ANY (columns) OR position('r.' || quote_ident(attname) IN same) > 0)
+	AND (attname = ANY (columns) OR compare.takes(same, attname))
 $$;
 
 -- What plain SQL does, row by row: look for a row with the key, then INSERT or
@@ -55,8 +81,9 @@ CREATE FUNCTION compare.row_by_row(target regclass, input jsonb, options jsonb, 
 LANGUAGE plpgsql AS $$
 DECLARE
 	given jsonb[] := ARRAY(SELECT i.given FROM compare.input_rows(input) AS i ORDER BY i.ordinal);
-	actions text[] := array_fill(NULL::text, ARRAY[coalesce(cardinality(given), 0)]);
-	lines text[] := '{}';
+	actions text[] := array_fill(NULL::text, ARRAY[cardinality(given)]);
+	results text[] := array_fill(NULL::text, ARRAY[cardinality(given)]);
+	winners int[] := array_fill(NULL::int, ARRAY[cardinality(given)]);
 	version name := options ->> 'version_column';
 	key_columns name[];
 	columns text[];
@@ -68,12 +95,8 @@ DECLARE
 	action text;
 	n int;
 BEGIN
-	-- the key's columns: those of the conflict, else what the condition takes from the given row
-	key_columns := ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = target AND attnum > 0
-						 AND CASE WHEN EXISTS (SELECT FROM pg_attribute AS a WHERE attrelid = target AND options -> 'conflict' ? a.attname::text)
-							THEN options -> 'conflict' ? attname::text
-							ELSE position('r.' || quote_ident(attname) IN same) > 0 END);
-	-- duplicates
+	key_columns := compare.key_columns(target, options);
+	-- duplicates: the later ones are as an UPDATE of what the first one makes, unless they do nothing
 	FOR i IN 1 .. cardinality(given) LOOP
 		FOR j IN 1 .. i - 1 LOOP
 			CONTINUE WHEN actions[j] IS NOT NULL;
@@ -81,30 +104,31 @@ BEGIN
 						   replace(compare.given_row(target, '$1', '{}', same), ' AS r ', ' AS t '),
 						   compare.given_row(target, '$2', '{}', same))
 				INTO is_same USING given[j], given[i];
-			IF is_same AND options ->> 'on_duplicate' = 'error' THEN
+			CONTINUE WHEN is_same IS NOT TRUE;
+			IF options ->> 'on_duplicate' = 'error' THEN
 				RAISE EXCEPTION cardinality_violation USING MESSAGE = 'duplicates';
-			ELSIF is_same AND options ->> 'on_duplicate' = 'first' THEN
+			ELSIF options ->> 'on_duplicate' = 'first' OR options ->> 'on_conflict' = 'nothing' THEN
 				actions[i] := 'duplicate';
-			ELSIF is_same THEN
+				winners[i] := j;
+			ELSE
 				actions[j] := 'duplicate';
-				given[i] := given[j] || given[i];
+				winners := array_replace(winners, j, i);
+				winners[j] := i;
+				given[i] := given[j] || coalesce((SELECT jsonb_object_agg(key, value) FROM jsonb_each(given[i])
+												  WHERE key = version OR compare.is_updated(key, key_columns, options)), '{}');
 			END IF;
 		END LOOP;
 	END LOOP;
 	-- writes
 	FOR i IN 1 .. cardinality(given) LOOP
-		result := NULL;
 		IF actions[i] IS NULL THEN
 			columns := ARRAY(SELECT jsonb_object_keys(given[i]));
 			source := compare.given_row(target, '$1', columns, same);
-			set_columns := ARRAY(SELECT c FROM unnest(columns) AS c
-								 WHERE c <> ALL (key_columns) AND c IS DISTINCT FROM version
-									AND CASE WHEN options ? 'update_columns' THEN options -> 'update_columns' ? c
-										ELSE c NOT LIKE 'created\_%' END);
+			set_columns := ARRAY(SELECT c FROM unnest(columns) AS c WHERE c IS DISTINCT FROM version AND compare.is_updated(c, key_columns, options));
 			EXECUTE format('SELECT t.tableoid, t.ctid, %s AS stale, %s AS changed, (t.*)::text AS result FROM %s AS t, %s WHERE %s',
 						   CASE WHEN version = ANY (columns) THEN format('r.%1$I IS NOT NULL AND r.%1$I <> t.%1$I', version) ELSE 'false' END,
 						   CASE WHEN set_columns = '{}' THEN 'false'
-							ELSE (SELECT format('ROW(%s) *<> ROW(%s)', string_agg(format('t.%I', c), ', '), string_agg(format('r.%I', c), ', '))
+							ELSE (SELECT format('ROW(%s)::record *<> ROW(%s)::record', string_agg(format('t.%I', c), ', '), string_agg(format('r.%I', c), ', '))
 								  FROM unnest(set_columns) AS c) END,
 						   target, source, same)
 				INTO place USING given[i];
@@ -132,13 +156,13 @@ BEGIN
 				actions[i] := 'updated';
 				EXECUTE format('UPDATE %s AS t SET %s FROM %s WHERE t.tableoid = $2 AND t.ctid = $3 RETURNING (t.*)::text', target,
 							   (SELECT string_agg(format('%1$I = r.%1$I', c), ', ') FROM unnest(set_columns) AS c)
-								|| coalesce(format(', %1$I = t.%1$I + 1', version), ''), source)
+								|| CASE WHEN version IS NULL THEN '' ELSE format(', %1$I = t.%1$I + 1', version) END, source)
 					INTO result USING given[i], place.tableoid, place.ctid;
 			END IF;
 		END IF;
-		lines := lines || concat_ws(' ', i, actions[i], result);
+		results[i] := result;
 	END LOOP;
-	RETURN lines;
+	RETURN ARRAY(SELECT concat_ws(' ', i, actions[i], results[coalesce(winners[i], i)]) FROM generate_series(1, cardinality(given)) AS i ORDER BY i);
 END
 $$;
 
@@ -166,7 +190,7 @@ $$;
 CREATE FUNCTION compare.arguments(options jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
 SELECT coalesce(string_agg(format(', %I => %L', key, CASE jsonb_typeof(value) WHEN 'array'
-		THEN (SELECT array_agg(e)::text FROM jsonb_array_elements_text(value) AS e) ELSE value #>> '{}' END), ''), '')
+		THEN ARRAY(SELECT jsonb_array_elements_text(value))::text ELSE value #>> '{}' END), ''), '')
 FROM jsonb_each(options)
 $$;
 
@@ -191,7 +215,7 @@ DECLARE
 	discard text := (SELECT reset_val FROM pg_settings WHERE name = 'debug_discard_caches');
 	result text[];
 	n bigint;
-	c record;
+	answer record;
 BEGIN
 	IF door ~ 'array' AND columns IS DISTINCT FROM ARRAY(SELECT compare.writable_columns(target)) OR door IN ('text', 'csv', 'binary') AND columns IS NULL THEN
 		RETURN NULL;
@@ -216,15 +240,15 @@ BEGIN
 		EXECUTE statement;
 		GET DIAGNOSTICS n = ROW_COUNT;
 	ELSE
-		EXECUTE statement INTO c USING input;
+		EXECUTE statement INTO answer USING input;
 	END IF;
 	PERFORM set_config('role', 'none', true);
 	PERFORM set_config('debug_discard_caches', '0', true);
 	result := ARRAY[compare.last_counts(target)];
-	IF door IN ('json', 'array') AND (SELECT (c.inserted, c.updated, c.unchanged, c.skipped) <> (l.inserted, l.updated, l.unchanged, l.skipped) FROM orm_ext.last_bulk_result() AS l) THEN
-		result := result || c::text;
+	IF door IN ('json', 'array') AND (SELECT (answer.inserted, answer.updated, answer.unchanged, answer.skipped) <> (l.inserted, l.updated, l.unchanged, l.skipped) FROM orm_ext.last_bulk_result() AS l) THEN
+		result := result || answer::text;
 	ELSIF door ~ 'returning' THEN
-		result := coalesce(c.lines, '{}');
+		result := coalesce(answer.lines, '{}');
 		IF compare.counts(result) <> compare.last_counts(target) THEN
 			result := result || ('but counted ' || compare.last_counts(target));
 		END IF;
@@ -305,7 +329,7 @@ BEGIN
 		CONTINUE WHEN answer[1] = '--';
 		doors := doors + 1;
 		IF expected[1] = 'error' THEN
-			contexts := contexts || answer[3];
+			contexts := contexts || CASE answer[1] WHEN 'error' THEN answer[3] END;
 			wanted := expected[:2];
 			answer := answer[:2];
 		ELSIF door ~ 'returning' THEN
@@ -315,8 +339,8 @@ BEGIN
 		END IF;
 		IF answer <> wanted THEN
 			different := different || format(E'\nDIFFERENT through %s: %s, row by row: %s', door,
-											 CASE WHEN answer[1] = 'error' THEN answer ELSE ARRAY(SELECT unnest(answer) EXCEPT ALL SELECT unnest(wanted)) END,
-											 ARRAY(SELECT unnest(wanted) EXCEPT ALL SELECT unnest(answer)));
+											 left(array_to_string(CASE answer[1] WHEN 'error' THEN answer ELSE ARRAY(SELECT unnest(answer) EXCEPT ALL SELECT unnest(wanted)) END, ' '), 300),
+											 left(array_to_string(CASE answer[1] WHEN 'error' THEN lines ELSE ARRAY(SELECT unnest(wanted) EXCEPT ALL SELECT unnest(answer)) END, ' '), 300));
 		END IF;
 	END LOOP;
 	PERFORM set_config('search_path', path, true);

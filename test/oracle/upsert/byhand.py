@@ -11,8 +11,6 @@ import psycopg2
 from .doors import Outcome
 from .kinds import literal
 
-CONTRADICTIONS = {'23505', '42501'}     # of rows that are there and not to be seen
-
 
 class Unsure(Exception):
     """The contract leaves open what has to happen."""
@@ -31,8 +29,9 @@ class Group:
 class ByHand:
     """Writes one batch."""
 
-    def __init__(self, session, table, batch, side='twin'):
+    def __init__(self, session, table, batch, limited, side='twin'):
         self.session = session
+        self.limited = limited      # by row-level security
         self.table = table
         self.batch = batch
         self.target = f'{side}.{table.sql}'
@@ -40,6 +39,7 @@ class ByHand:
         self.outcome = Outcome(actions=['?'] * len(batch.rows), results=[None] * len(batch.rows))
         self.written = []           # as SQL
         self.folded = False         # were there duplicates?
+        self.extra = 0              # rows that got as far as BEFORE INSERT triggers, in vain
         self.row = None             # as it is after all, as JSON
 
     def run(self, in_key_order=False, one_by_one=False):
@@ -181,29 +181,28 @@ class ByHand:
             action = self.meet(rows, found)
         else:
             self.row = None
-            action = group.keyed and self.table.marker and self.batch.on_deleted != 'insert' and self.deleted(rows)
+            action = group.keyed and self.table.marker and self.deleted(rows)
             if not action:
-                self.insert(self.unite(rows, dict(rows[0]), batch.on_conflict == 'nothing'))
+                self.insert(self.unite(rows))
                 action = 'inserted'
         if self.row is None and action in ('inserted', 'updated', 'revived'):
-            # A trigger did not let it in.
+            # A trigger did not let it in, or a policy, which UPDATE does not mention but ON CONFLICT does.
             action = 'skipped'
+            if self.limited:
+                self.fail('42501', 'a row is not to be updated')
         self.outcome.actions[decisive] = action
         self.outcome.results[decisive] = self.row
 
-    def unite(self, rows, start, only_first=False):
-        """What a group gives, later rows over earlier ones: they update what the first one gave."""
-        for row in rows[1:] if not only_first else ():
-            start.update({column: value for column, value in row.items()
-                          if column in self.settable or column == self.batch.version})
-        return start
+    @staticmethod
+    def unite(rows):
+        """What a group gives: later rows over earlier ones."""
+        return {column: value for row in rows for column, value in row.items()}
 
     def find(self, rows):
         """The live row of the key: place, columns that differ, whether its version is the given one."""
-        last = rows[-1]
-        given = self.unite(rows, {column: value for column, value in rows[0].items()})
+        given = self.unite(rows)
         columns = [column for column in given if column in self.settable]
-        version = self.batch.version if last.get(self.batch.version) is not None else None
+        version = self.batch.version if given.get(self.batch.version) is not None else None
         flags = [f'ROW(t.{self.column(column).sql})::record *= ROW(r.{self.column(column).sql})::record'
                  for column in columns]
         fits = f't.{self.column(version).sql} IS NOT DISTINCT FROM r.{self.column(version).sql}' if version else 'true'
@@ -223,10 +222,10 @@ class ByHand:
     def meet(self, rows, found):
         """A row that is there."""
         place, fits, given, changed = found
-        if self.batch.on_conflict == 'nothing':
-            return 'skipped'
         if not fits:
             return 'stale'
+        if self.batch.on_conflict == 'nothing':
+            return 'skipped'
         if not changed:
             return 'unchanged'
         self.update(place, given)
@@ -234,14 +233,20 @@ class ByHand:
 
     def deleted(self, rows):
         """A deleted row of the key, where that matters; None if there is none."""
-        marker, given = self.table.marker, self.unite(rows, dict(rows[0]))
+        marker, given = self.table.marker, self.unite(rows)
         dead = self.session.rows(
             f'SELECT t.tableoid::text, t.ctid::text, rank() OVER (ORDER BY t.{marker.sql} DESC)'
             f' FROM {self.target} AS t, ({self.source(given)}) AS r'
             f" WHERE {self.same_key()} AND NOT ({self.table.alive('t.')})")
         last = [row for row in dead if int(row[2]) == 1]
-        if not dead:
+        if not dead or self.batch.on_deleted == 'insert' and (
+                self.batch.key.live or self.batch.on_conflict == 'update'):
             return None
+        if self.batch.on_deleted == 'insert':
+            # A key over all rows: DO NOTHING means deleted ones, too.
+            self.insert(given, ' ON CONFLICT DO NOTHING')
+            self.extra += 1
+            return 'skipped'
         if self.batch.on_deleted == 'skip':
             return 'skipped'
         if self.batch.on_deleted == 'error':
@@ -250,7 +255,7 @@ class ByHand:
         if len(last) > 1:
             raise Unsure
         self.revive(last[0][:2], {column: value for column, value in given.items() if column in self.settable},
-                    rows[-1].get(self.batch.version))
+                    given.get(self.batch.version))
         return 'revived'
 
     def revive(self, place, given, version):
@@ -267,12 +272,12 @@ class ByHand:
         """The column of a name."""
         return self.table.column(column)
 
-    def insert(self, row):
+    def insert(self, row, more=''):
         """A plain INSERT."""
         columns = ', '.join(self.column(column).sql for column in row)
         values = ', '.join(literal(value) for value in row.values())
-        self.tell(f'INSERT INTO {self.target} AS t ({columns}) VALUES ({values})' if row
-                  else f'INSERT INTO {self.target} AS t DEFAULT VALUES')
+        self.tell(f'INSERT INTO {self.target} AS t ({columns}) VALUES ({values}){more}' if row
+                  else f'INSERT INTO {self.target} AS t DEFAULT VALUES{more}')
 
     def update(self, place, given):
         """A plain UPDATE."""

@@ -196,11 +196,11 @@ class Builder:
             table.partitioned = rng.choice(('HASH', 'LIST', 'RANGE'))
         self.primary_key()
         self.payload()
-        if self.chance(0.25, 'soft'):
+        if self.chance(0.35, 'soft'):
             self.marker()
         if self.chance(0.3, 'stamps'):
             self.stamps()
-        elif self.chance(0.15, 'version'):
+        elif self.chance(0.3, 'version'):
             self.add(Column(self.named('version', 'Version', 'v'), INT, 'version', True, '1'))
         self.other_keys()
         self.create()
@@ -418,7 +418,7 @@ class Builder:
             table.tidy = True
             table.statements += [TIDY % {'c': 'note'}, f'CREATE TRIGGER a_tidy BEFORE INSERT OR UPDATE ON'
                                  f' {{s}}.{table.sql} FOR EACH ROW EXECUTE FUNCTION {{s}}.tidy()']
-        if self.rng.random() < 0.1 and 'log' not in self.want:
+        if self.rng.random() < 0.12 and 'log' not in self.want and not table.stamps:
             table.refusing = True
             table.statements += [REFUSE, f'CREATE TRIGGER zz_refuse BEFORE INSERT OR UPDATE ON {{s}}.{table.sql}'
                                  ' FOR EACH ROW WHEN (NEW.n = 12) EXECUTE FUNCTION {s}.refuse()']
@@ -455,4 +455,4 @@ class Builder:
             f'CREATE POLICY seen ON {{s}}.{table.sql} FOR SELECT TO oracle_app USING (n IS DISTINCT FROM 7)',
             f'CREATE POLICY made ON {{s}}.{table.sql} FOR INSERT TO oracle_app WITH CHECK (n IS DISTINCT FROM 8)',
             f'CREATE POLICY changed ON {{s}}.{table.sql} FOR UPDATE TO oracle_app USING (n IS DISTINCT FROM 6)'
-            ' WITH CHECK (n IS DISTINCT FROM 9)']
+            ' WITH CHECK (n IS DISTINCT FROM 8)']

@@ -79,6 +79,12 @@ function json (scenario) {
     await ownUpsert(client)
   })
 
+  scenario('all parameters, none with a type', async client => {
+    assert.deepEqual(await upsert(client, 'products', JSON.stringify(ROWS), ['sku'], ['stock'], 'update', 'error'),
+      { inserted: 2, updated: 0, unchanged: 2, skipped: 0 })
+    await ownUpsert(client, ROWS.slice(1))
+  })
+
   scenario('a statement with a name', async client => {
     for (let i = 0; i < 8; i++) {
       const { rows } = await client.client.query({

@@ -248,6 +248,16 @@ $suite->scenario('pgsqlCopyFromArray and the setting', function (Suite $suite) {
     equal(raised(PDOException::class, $copy)->errorInfo[0], '23505');
 });
 
+$suite->scenario('pgsqlCopyFromArray and another key', function (Suite $suite) {
+    $suite->connection->transactional(function (Connection $connection) use ($suite) {
+        $connection->executeStatement("SET LOCAL orm_ext.copy_on_conflict = 'update'");
+        $connection->executeStatement("SET LOCAL orm_ext.copy_conflict_columns = 'sku'");
+        copyFromArray($suite->pdo(), lines(ROWS), 'sku, name, price, stock');
+    });
+    equal($suite->lastCounts(), COUNTS);
+    $suite->ownUpsert(ROWS);
+});
+
 // pg_copy_from() cannot name columns: all of the table's.
 $suite->scenario('pg_copy_from and the setting', function (Suite $suite) {
     $pg = pg_connect('dbname=doctrine_managed', PGSQL_CONNECT_FORCE_NEW);

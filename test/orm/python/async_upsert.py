@@ -154,6 +154,19 @@ class AsyncpgTest(ProductsTestCase):
                     'products', columns=COLUMNS, records=RECORDS)
         self.play(work)
 
+    def test_another_key(self):
+        async def work(connection):
+            async with connection.transaction():
+                await connection.execute("""
+                    SET LOCAL orm_ext.copy_on_conflict = 'update';
+                    SET LOCAL orm_ext.copy_conflict_columns = 'sku'""")
+                await connection.copy_records_to_table(
+                    'products', columns=COLUMNS[1:],
+                    records=[record[1:] for record in RECORDS])
+            self.assertEqual(await self.counts(connection), (2, 1, 1, 0))
+            await self.own_upsert(connection)
+        self.play(work)
+
     def test_setting_of_the_connection(self):
         async def work(connection):
             async def records():

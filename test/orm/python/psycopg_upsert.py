@@ -134,7 +134,7 @@ class BulkUpsertTest(DriverTestCase):
 
     def test_a_list_that_is_no_json(self):
         """psycopg2 makes an array of a list of strings."""
-        self.fails('42883', lambda: self.cursor.execute(
+        self.fails('42804', lambda: self.cursor.execute(
             "SELECT orm_ext.bulk_upsert('products', %s)", (['a', 'b'],)))
         with self.assertRaisesRegex(psycopg2.Error, 'dict'):
             self.cursor.execute(
@@ -146,9 +146,7 @@ class CopyTest(DriverTestCase):
 
     def copied(self, statement, file, counts=(2, 1, 1, 0)):
         self.cursor.copy_expert(statement, file)
-        self.assertEqual(
-            (self.cursor.rowcount, self.cursor.statusmessage),
-            (sum(counts), 'COPY %d' % sum(counts)))
+        self.assertEqual(self.cursor.rowcount, sum(counts))
         self.assertEqual(self.counts(), counts)
 
     def test_csv(self):
@@ -258,7 +256,7 @@ class CopyTest(DriverTestCase):
 
 
 class SettingTest(DriverTestCase):
-    """Clients that write the COPY themselves: by primary key."""
+    """Clients that write the COPY themselves."""
 
     BY_ID = [(2, 'pot', 'Pot', Decimal('21.50'), 3),
              (50, 'mug', 'Mug', Decimal('4.00'), 0),
@@ -305,6 +303,15 @@ class SettingTest(DriverTestCase):
                          self.BY_ID)
         self.assertEqual(self.counts(), (1, 1, 1, 0))
         self.own_upsert([row[1:] for row in self.BY_ID])
+
+    def test_another_key(self):
+        self.cursor.execute("SET orm_ext.copy_on_conflict = 'update';"
+                            " SET orm_ext.copy_conflict_columns = 'sku'")
+        self.cursor.copy_from(
+            as_csv(ROWS[:3], delimiter='\t', lineterminator='\n'),
+            'products', columns=COLUMNS)
+        self.assertEqual(self.counts(), (1, 1, 1, 0))
+        self.own_upsert(ROWS[:3])
 
     def test_options_win(self):
         self.cursor.execute("SET orm_ext.copy_on_conflict = 'nothing'")
@@ -368,7 +375,8 @@ class SuccessorTest(DriverTestCase):
         self.own_upsert()
 
     def test_a_client_that_gives_up(self):
-        with self.assertRaisesRegex(ValueError, 'no more'):
+        # Which of the two it is depends on the version.
+        with self.assertRaisesRegex((ValueError, psycopg.Error), 'no more'):
             with self.successor.cursor() as cursor:
                 with cursor.copy(COPY % 'FORMAT text') as copy:
                     copy.write_row(ROWS[0])
