@@ -40,6 +40,7 @@ typedef enum OrmKeptAs
 {
 	ORM_NOT_KEPT,
 	ORM_KEPT_AS_VERSION,
+	ORM_KEPT_AS_ECHO,			/* a version that each update has to repeat */
 	ORM_KEPT_AS_CREATION,
 	ORM_KEPT_AS_OTHER
 } OrmKeptAs;

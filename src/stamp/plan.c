@@ -54,12 +54,15 @@ is_kept(Relation rel, AttrNumber attno, OrmStampRole role)
 static OrmKeptAs
 kept_as(Relation rel, AttrNumber attno)
 {
+	int			mode = 0;
+
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
 	{
 		if (!is_kept(rel, attno, role))
 			continue;
 		if (role == ORM_STAMP_VERSION)
-			return ORM_KEPT_AS_VERSION;
+			return orm_version_column(rel, &mode) == attno && mode == ORM_MODE_ECHO ?
+				ORM_KEPT_AS_ECHO : ORM_KEPT_AS_VERSION;
 		return role == ORM_STAMP_CREATED || role == ORM_STAMP_CREATED_BY ?
 			ORM_KEPT_AS_CREATION : ORM_KEPT_AS_OTHER;
 	}

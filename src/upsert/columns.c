@@ -20,6 +20,7 @@
 #include "access/sysattr.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -61,8 +62,8 @@ orm_store_column(const OrmUpsertTarget *target, AttrNumber attno)
 }
 
 /* Is a column one of the key's? */
-static bool
-is_key_column(const OrmUpsertTarget *target, AttrNumber attno)
+bool
+orm_is_key_column(const OrmUpsertTarget *target, AttrNumber attno)
 {
 	for (int i = 0; i < target->arbiter.nkeys; i++)
 	{
@@ -87,6 +88,33 @@ is_integer(Oid type)
 	Oid			base = getBaseType(type);
 
 	return base == INT2OID || base == INT4OID || base == INT8OID;
+}
+
+/*
+ * Decide who raises the version: a trigger, this statement, or nobody if it is
+ * no number.  A trigger that wants it repeated is given it.  Error: 22023 it is
+ * a column of the key.
+ */
+static void
+choose_version(Relation rel, OrmUpsertTarget *target)
+{
+	OrmKeptAs	kept = orm_stamps.kept_as(rel, target->version);
+
+	if (orm_is_key_column(target, target->version))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" cannot be the version, since it is part of the key",
+						NameStr(column_of(target, target->version)->attname)),
+				 errtablecol(rel, target->version)));
+	target->version_is_kept = kept != ORM_NOT_KEPT ||
+		!is_integer(column_of(target, target->version)->atttypid);
+	if (kept == ORM_KEPT_AS_ECHO && orm_supplied_position(target, target->version) >= 0)
+		target->update = bms_add_member(target->update, target->version);
+	if (orm_supplied_position(target, target->version) >= 0)
+	{
+		target->kept = bms_add_member(target->kept, target->version);
+		target->partial = bms_add_member(target->partial, target->version);
+	}
 }
 
 /* A column that a caller names.  Error: 42703. */
@@ -151,7 +179,7 @@ choose_updated(Relation rel, const OrmUpsertOptions *options, OrmUpsertTarget *t
 	{
 		AttrNumber	attno = target->columns[i];
 
-		if (attno == target->version || is_key_column(target, attno) ||
+		if (attno == target->version || orm_is_key_column(target, attno) ||
 			tells_of_creation(rel, target, attno) ||
 			column_of(target, attno)->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
 			continue;
@@ -193,13 +221,31 @@ may_fill(Relation rel, AttrNumber attno)
 		 pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_INSERT) == ACLCHECK_OK);
 }
 
+/* Does anybody but our own triggers look at a row before it is inserted? */
+static bool
+is_watched(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+	const TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	if (rel->rd_rel->relrowsecurity || (constr != NULL && constr->num_check > 0))
+		return true;
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_BEFORE(trigger->tgtype) && TRIGGER_FOR_ROW(trigger->tgtype) &&
+			TRIGGER_FOR_INSERT(trigger->tgtype) && orm_library_symbol(trigger->tgfoid) == NULL)
+			return true;
+	}
+	return false;
+}
+
 /* Would a column that is not supplied stand in the way of an existing row? */
 static bool
-has_to_be_filled(Relation rel, Form_pg_attribute att, Node *expression)
+has_to_be_filled(bool watched, Form_pg_attribute att, Node *expression)
 {
-	TupleConstr *constr = RelationGetDescr(rel)->constr;
-
-	if (constr != NULL && constr->num_check > 0)
+	if (watched)
 		return true;
 	if (expression == NULL)
 		return att->attnotnull || DomainHasConstraints(att->atttypid);
@@ -208,15 +254,19 @@ has_to_be_filled(Relation rel, Form_pg_attribute att, Node *expression)
 
 /*
  * The columns that a row on its way gets from the row that exists: those that
- * only some rows supply, and those that would fail or use up a sequence.
+ * only some rows supply, those that it does not take over, and those that would
+ * fail or use up a sequence.
  */
 static void
 choose_filled(Relation rel, OrmUpsertTarget *target)
 {
+	const bool	watched = is_watched(rel);
+
 	for (AttrNumber attno = 1; attno <= target->rowtype->natts; attno++)
 	{
 		Form_pg_attribute att = column_of(target, attno);
 		Node	   *expression;
+		bool		fill;
 
 		if (att->attisdropped || att->attgenerated)
 			continue;
@@ -226,9 +276,14 @@ choose_filled(Relation rel, OrmUpsertTarget *target)
 			target->volatile_defaults = bms_add_member(target->volatile_defaults, attno);
 		if (target->options.on_conflict == ORM_CONFLICT_NOTHING)
 			continue;
-		if (orm_supplied_position(target, attno) >= 0
-			? bms_is_member(attno, target->partial)
-			: has_to_be_filled(rel, att, expression) && may_fill(rel, attno))
+		if (orm_supplied_position(target, attno) < 0)
+			fill = has_to_be_filled(watched, att, expression) && may_fill(rel, attno);
+		else if (orm_is_key_column(target, attno))
+			fill = bms_is_member(attno, target->partial);
+		else
+			fill = bms_is_member(attno, target->partial) ||
+				(!bms_is_member(attno, target->update) && may_fill(rel, attno));
+		if (fill)
 			target->filled = bms_add_member(target->filled, attno);
 	}
 }
@@ -302,12 +357,15 @@ orm_choose_columns(Relation rel, const OrmUpsertSource *source,
 	if (options->version_column)
 	{
 		target->version = named_column(rel, options->version_column, "version_column");
-		target->version_is_kept = orm_stamps.kept_as(rel, target->version) == ORM_KEPT_AS_VERSION ||
-			!is_integer(column_of(target, target->version)->atttypid);
+		choose_version(rel, target);
 	}
 	choose_updated(rel, options, target);
 	choose_compared(target);
 	choose_filled(rel, target);
 	describe_store(target);
 	target->may_lack_key = may_lack_key(target);
+	/* an existing row must not go away before it is written, or be marked */
+	target->locks = target->options.on_conflict == ORM_CONFLICT_UPDATE &&
+		(!bms_is_empty(target->filled) ||
+		 (target->soft_delete && target->options.on_deleted != ORM_DELETED_INSERT));
 }

@@ -163,7 +163,10 @@ check_columns(Relation rel, List *attnums)
 	}
 }
 
-/* Refuse a condition on a column that the rows do not supply.  Error: 0A000. */
+/*
+ * Refuse a condition on a column that the rows do not supply.
+ * Errors: 0A000, 42P10 a generated column, in the server's words.
+ */
 static void
 check_condition(Relation rel, Node *condition, List *attnums)
 {
@@ -177,6 +180,12 @@ check_condition(Relation rel, Node *condition, List *attnums)
 
 		if (attno != 0 && list_member_int(attnums, attno))
 			continue;
+		if (attno > 0 && TupleDescAttr(RelationGetDescr(rel), attno - 1)->attgenerated)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("generated columns are not supported in COPY FROM WHERE conditions"),
+					 errdetail("Column \"%s\" is a generated column.",
+							   NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname))));
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("COPY ... WHERE of an upsert can only look at columns that are copied"),

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -20,6 +21,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/resowner.h"
 
 #include "upsert.h"
 #include "util/spi.h"
@@ -73,26 +75,12 @@ receiver_end(DestReceiver *self)
 {
 }
 
-/*
- * Find the deleted rows that have a key of the store.  SPI is connected and
- * knows the store.  NULL where nobody asks for them.
- */
-OrmTombstones *
-orm_find_deleted_rows(OrmUpsertTarget *target)
+/* Run the query that finds deleted rows. */
+static void
+look_for_deleted(OrmTombstones *deleted, OrmUpsertTarget *target)
 {
-	HASHCTL		ctl = {0};
-	OrmTombstones *deleted;
 	DeletedReceiver receiver = {0};
 	SPIExecuteOptions options = {0};
-
-	if (target->deleted_query == NULL)
-		return NULL;
-	deleted = palloc_object(OrmTombstones);
-	ctl.keysize = sizeof(int64);
-	ctl.entrysize = sizeof(DeletedRow);
-	ctl.hcxt = CurrentMemoryContext;
-	deleted->rows = hash_create("orm_ext deleted rows", 256, &ctl,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
 	receiver.pub.receiveSlot = receive_deleted;
 	receiver.pub.rStartup = receiver_startup;
@@ -103,7 +91,61 @@ orm_find_deleted_rows(OrmUpsertTarget *target)
 	options.dest = &receiver.pub;
 	if (SPI_execute_extended(target->deleted_query, &options) < 0)
 		elog(ERROR, "could not run \"%s\"", target->deleted_query);
+}
+
+/* Connect to SPI with a store of one row alone; the caller frees it. */
+static void
+connect_to_one(EphemeralNamedRelation store, OrmUpsertTarget *target, TupleTableSlot *row)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+
+	tuplestore_puttupleslot(rows, row);
+	memset(store, 0, sizeof(*store));
+	store->md.name = ORM_STORE_NAME;
+	store->md.tupdesc = target->store;
+	store->md.enrtype = ENR_NAMED_TUPLESTORE;
+	store->md.enrtuples = 1;
+	store->reldata = rows;
+	SPI_connect();
+	if (SPI_register_relation(store) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+}
+
+/*
+ * Find the deleted rows that have a key of the store.  SPI is connected and
+ * knows the store.  NULL where nobody asks for them.
+ */
+OrmTombstones *
+orm_find_deleted_rows(OrmUpsertTarget *target)
+{
+	HASHCTL		ctl = {0};
+	OrmTombstones *deleted;
+
+	if (target->deleted_query == NULL)
+		return NULL;
+	deleted = palloc_object(OrmTombstones);
+	ctl.keysize = sizeof(int64);
+	ctl.entrysize = sizeof(DeletedRow);
+	ctl.hcxt = CurrentMemoryContext;
+	deleted->rows = hash_create("orm_ext deleted rows", 256, &ctl,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	look_for_deleted(deleted, target);
 	return deleted;
+}
+
+/* Look once more for the deleted row that has the key of one row of the store. */
+void
+orm_find_deleted_row(OrmTombstones *deleted, OrmUpsertTarget *target, TupleTableSlot *row)
+{
+	EphemeralNamedRelationData store;
+
+	if (deleted == NULL)
+		return;
+	connect_to_one(&store, target, row);
+	look_for_deleted(deleted, target);
+	SPI_finish();
+	tuplestore_end(store.reldata);
 }
 
 /* Is there a deleted row with the key of a row of the input? */
@@ -119,36 +161,16 @@ orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tab
 	return true;
 }
 
-/* A store with one row alone. */
-static Tuplestorestate *
-store_of_one(TupleTableSlot *row)
-{
-	Tuplestorestate *store = tuplestore_begin_heap(true, false, work_mem);
-
-	tuplestore_puttupleslot(store, row);
-	return store;
-}
-
-/*
- * Bring a deleted row back and have it take over what the row of the store
- * supplies.  What is returned of it goes to "dest".  False if it is no longer
- * there, or no longer deleted.
- */
-bool
-orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+/* Run the statement that brings a deleted row back. */
+static bool
+run_revival(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 			   TupleTableSlot *row, DestReceiver *dest)
 {
-	EphemeralNamedRelationData store = {0};
+	EphemeralNamedRelationData store;
 	Oid			types[] = {TIDOID, OIDOID};
 	SPIExecuteOptions options = {0};
 	ParamListInfo params = makeParamList(2);
 	bool		revived;
-
-	store.md.name = ORM_STORE_NAME;
-	store.md.tupdesc = target->store;
-	store.md.enrtype = ENR_NAMED_TUPLESTORE;
-	store.md.enrtuples = 1;
-	store.reldata = store_of_one(row);
 
 	for (int i = 0; i < 2; i++)
 	{
@@ -159,9 +181,7 @@ orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 	params->params[0].value = PointerGetDatum(tid);
 	params->params[1].value = ObjectIdGetDatum(tableoid);
 
-	SPI_connect();
-	if (SPI_register_relation(&store) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+	connect_to_one(&store, target, row);
 	if (target->revival_plan == NULL)
 	{
 		int			level = orm_pin_settings();
@@ -178,5 +198,45 @@ orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 	revived = SPI_processed > 0;
 	SPI_finish();
 	tuplestore_end(store.reldata);
+	return revived;
+}
+
+/*
+ * Bring a deleted row back and have it take over what the row of the store
+ * supplies.  What is returned of it goes to "dest".  False if it is no longer
+ * there, or no longer deleted, or a live one has appeared beside it.
+ */
+bool
+orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+			   TupleTableSlot *row, DestReceiver *dest)
+{
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	volatile bool revived = false;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(oldcontext);
+		revived = run_revival(target, tid, tableoid, row, dest);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(oldcontext);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(oldcontext);
+	CurrentResourceOwner = oldowner;
 	return revived;
 }

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_attribute.h"
 #include "executor/executor.h"
@@ -229,6 +230,8 @@ judge(const UpsertRun *run)
 	const OrmUpsertTarget *target = run->target;
 	bool		changed = false;
 
+	if (target->options.on_conflict == ORM_CONFLICT_NOTHING && !run->reviving)
+		return VERDICT_SKIP;
 	for (int i = 0; i < target->ncompared; i++)
 	{
 		AttrNumber	attno = target->compared[i];
@@ -246,11 +249,7 @@ judge(const UpsertRun *run)
 		if (bms_is_member(attno, target->update) && supplies(run, attno) && differs(run, i))
 			changed = true;
 	}
-	if (run->reviving)
-		return VERDICT_WRITE;
-	if (target->options.on_conflict == ORM_CONFLICT_NOTHING)
-		return VERDICT_SKIP;
-	return changed ? VERDICT_WRITE : VERDICT_SAME;
+	return changed || run->reviving ? VERDICT_WRITE : VERDICT_SAME;
 }
 
 /* Read the columns of an existing row that were passed as a row. */
@@ -283,6 +282,7 @@ static void
 report_deleted(UpsertRun *run)
 {
 	const char *table = orm_relid_name(run->target->relid);
+	Relation	rel = table_open(run->target->relid, NoLock);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
@@ -292,7 +292,8 @@ report_deleted(UpsertRun *run)
 					 table,
 					 psprintf("orm_ext.with_deleted(%s)",
 							  quote_identifier(NameStr(TupleDescAttr(run->target->rowtype,
-																	 run->target->marker.attno - 1)->attname))))));
+																	 run->target->marker.attno - 1)->attname)))),
+			 errtableconstraint(rel, get_rel_name(run->target->arbiter.index))));
 }
 
 /* Complain of a value for a new row's identity column.  Error: 428C9. */
@@ -379,6 +380,12 @@ revive(UpsertRun *run, ItemPointer tid, Oid tableoid)
 	run->reviving = true;
 	run->revived = orm_revive_row(run->target, tid, tableoid, run->row, &receiver.pub);
 	run->reviving = false;
+	if (!run->revived)
+	{
+		run->conflicted = run->written = run->has_result = false;
+		if (run->verdict != VERDICT_STALE)
+			run->verdict = VERDICT_NEW;
+	}
 	return run->revived;
 }
 
@@ -438,7 +445,11 @@ orm_upsert_takes(PG_FUNCTION_ARGS)
 
 	advance(run, PG_GETARG_INT64(0));
 	if (run->verdict == VERDICT_WRITE && PG_ARGISNULL(1))
-		run->verdict = VERDICT_NEW; /* deleted while we waited for its lock */
+	{
+		/* deleted while we waited for its lock; maybe it is in the bin now */
+		run->verdict = VERDICT_NEW;
+		orm_find_deleted_row(run->deleted, run->target, run->row);
+	}
 	if (run->verdict == VERDICT_NEW)
 	{
 		run->has_result = false;
@@ -564,7 +575,7 @@ execute_plan(UpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
 	query_desc = CreateQueryDesc(stmt, run->target->statement, GetActiveSnapshot(),
 								 InvalidSnapshot, &receiver.pub, NULL, environment, 0);
 	ExecutorStart(query_desc, 0);
-	if (!bms_is_empty(run->target->partial))
+	if (orm_rows_lack_kept(run->rows))
 		orm_stamps.label_union(query_desc);
 	orm_executor_run(query_desc);
 	ExecutorFinish(query_desc);

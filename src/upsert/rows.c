@@ -50,6 +50,7 @@ struct OrmUpsertRows
 	Tuplesortstate *sort;
 	FmgrInfo	equals[INDEX_MAX_KEYS];
 	Tuplestorestate *store;
+	bool		lack_kept;		/* has a row not supplied what a trigger keeps? */
 	HTAB	   *duplicates;		/* of rows that are returned, by ordinal */
 };
 
@@ -203,7 +204,10 @@ drop_kept_nulls(OrmUpsertRows *rows)
 	int			attno = -1;
 
 	while ((attno = bms_next_member(rows->target->kept, attno)) >= 0)
+	{
 		rows->row.present[attno - 1] &= !rows->row.nulls[attno - 1];
+		rows->lack_kept |= !rows->row.present[attno - 1];
+	}
 }
 
 /* Bring the row that was read into the form of the store. */
@@ -391,7 +395,7 @@ merge_rows(OrmUpsertRows *rows, TupleTableSlot *earlier, TupleTableSlot *later)
 {
 	const OrmUpsertTarget *target = rows->target;
 	TupleTableSlot *merged = ExecClearTuple(rows->stored);
-	bytea	   *early_bits;
+	bytea	   *early_bits = NULL;
 	bytea	   *bits = NULL;
 
 	slot_getallattrs(earlier);
@@ -532,6 +536,13 @@ orm_finish_rows(OrmUpsertRows *rows)
 	/* the last row was announced, but there was none */
 	rows->results->input = rows->row.ordinal - 1;
 	return rows->store;
+}
+
+/* Does a row not supply a column that others do and that a trigger keeps? */
+bool
+orm_rows_lack_kept(const OrmUpsertRows *rows)
+{
+	return rows->lack_kept;
 }
 
 /* Release what is held for the rows. */

@@ -206,16 +206,21 @@ write_value(StringInfo sql, const OrmUpsertTarget *target, AttrNumber attno)
 {
 	Form_pg_attribute att = TupleDescAttr(target->rowtype, attno - 1);
 	bool		supplied = orm_supplied_position(target, attno) >= 0;
+	bool		filled = bms_is_member(attno, target->filled);
+	bool		taken_over = bms_is_member(attno, target->update) ||
+		orm_is_key_column(target, attno);
 
-	if (supplied && !bms_is_member(attno, target->partial))
+	if (supplied && !bms_is_member(attno, target->partial) && !filled)
 	{
 		appendStringInfo(sql, "s.c%d", attno);
 		return;
 	}
 	appendStringInfoString(sql, "CASE");
+	if (supplied && !taken_over && filled)
+		appendStringInfo(sql, " WHEN e.found THEN e.c%d", attno);
 	if (supplied)
 		appendStringInfo(sql, " WHEN orm_ext.upsert_has(%d) THEN s.c%d", attno, attno);
-	if (bms_is_member(attno, target->filled))
+	if (filled && (!supplied || taken_over))
 		appendStringInfo(sql, " WHEN e.found THEN e.c%d", attno);
 	appendStringInfo(sql, " ELSE orm_ext.upsert_default(%d, NULL::%s) END",
 					 attno, type_name(att->atttypid, att->atttypmod));
@@ -284,7 +289,7 @@ write_source(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	appendStringInfoString(sql, " AND orm_ext.upsert_found(s.ordinal, ");
 	write_compared(sql, target);
 	appendStringInfoString(sql, ")");
-	appendStringInfoString(sql, bms_is_empty(target->filled) ? " OFFSET 0" : " FOR NO KEY UPDATE");
+	appendStringInfoString(sql, target->locks ? " FOR NO KEY UPDATE" : " OFFSET 0");
 	appendStringInfoString(sql, ") e ON true WHERE orm_ext.upsert_takes(s.ordinal, e.found)");
 }
 

@@ -13,7 +13,8 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
+#include "access/relation.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -37,13 +38,22 @@ static List *targets = NIL;
 static MemoryContext targets_context = NULL;
 
 /*
- * Open a table to be upserted into.  Error: 42809 no table.
+ * Open a table to be upserted into.
+ * Errors: 42P01 it does not exist, 0A000 a catalog, 42809 no table.
  */
 Relation
 orm_open_upsert_target(Oid relid)
 {
-	Relation	rel = table_open(relid, RowExclusiveLock);
+	Relation	rel = try_relation_open(relid, RowExclusiveLock);
 
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (IsCatalogRelation(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("ON CONFLICT is not supported with system catalog tables")));
 	if (rel->rd_rel->relkind != RELKIND_RELATION &&
 		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,

@@ -128,6 +128,8 @@ typedef struct OrmUpsertTarget
 	Bitmapset  *filled;			/* columns that a new row gets from an
 								 * existing one */
 
+	bool		locks;			/* is an existing row locked when it is found? */
+
 	TupleDesc	store;
 	int			key_positions[INDEX_MAX_KEYS];	/* in the store */
 	bool		may_lack_key;	/* can a row be without a key? */
@@ -204,6 +206,7 @@ extern void orm_end_upsert_target(OrmUpsertTarget *target);
 extern void orm_choose_columns(Relation rel, const OrmUpsertSource *source,
 							   const OrmUpsertOptions *options, OrmUpsertTarget *target);
 extern int	orm_supplied_position(const OrmUpsertTarget *target, AttrNumber attno);
+extern bool orm_is_key_column(const OrmUpsertTarget *target, AttrNumber attno);
 extern int	orm_store_column(const OrmUpsertTarget *target, AttrNumber attno);
 
 /* statement.c: the SQL */
@@ -216,12 +219,15 @@ extern void orm_put_row(OrmUpsertRows *rows);
 extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
 extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
 extern List *orm_duplicates_of(OrmUpsertRows *rows, int64 ordinal);
+extern bool orm_rows_lack_kept(const OrmUpsertRows *rows);
 extern void orm_end_rows(OrmUpsertRows *rows);
 
 /* deleted.c: deleted rows with a key of the input */
 typedef struct OrmTombstones OrmTombstones;
 
 extern OrmTombstones *orm_find_deleted_rows(OrmUpsertTarget *target);
+extern void orm_find_deleted_row(OrmTombstones *deleted, OrmUpsertTarget *target,
+								 TupleTableSlot *row);
 extern bool orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tableoid);
 extern bool orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 						   TupleTableSlot *row, DestReceiver *dest);

@@ -1,6 +1,6 @@
 --
 -- COPY with on_conflict and what COPY can do since PostgreSQL 17: ON_ERROR, and
--- FORCE_NULL of all columns; since 18, REJECT_LIMIT.
+-- FORCE_NULL of all columns.
 --
 SELECT current_setting('server_version_num')::int < 170000 AS too_old \gset
 \if :too_old
@@ -54,14 +54,6 @@ COPY item FROM STDIN WITH (FORMAT csv, FORCE_NULL *, on_conflict 'update');
 SELECT id, name IS NULL, n FROM item ORDER BY id;
 ROLLBACK;
 
-SELECT current_setting('server_version_num')::int >= 180000 AS has_limit \gset
-\if :has_limit
-COPY item FROM STDIN WITH (on_conflict 'update', ON_ERROR ignore, REJECT_LIMIT 1);
-one	x	10
-two	y	20
-9	z	9
-\.
-\endif
 SELECT * FROM item ORDER BY id;
 
 SET client_min_messages = warning;

@@ -106,7 +106,7 @@ SELECT soft.outcome('stamped', '[{"id": 2, "n": 20}]', 'conflict => ''{id}''', '
 SELECT soft.outcome('stamped', '[{"id": 2, "n": 20}]', 'conflict => ''{id}''', 'on_deleted => ''error''');
 SELECT soft.outcome('stamped', '[{"id": 2, "n": 20}]', 'conflict => ''{id}''', 'on_deleted => ''skip''');
 -- and of deleted ones only, more than one: which of them comes back is the one that went last
-UPDATE stamped SET deleted_at = '2030-01-01' WHERE id = 2;
+UPDATE stamped SET deleted_at = '2030-01-01' WHERE n = 22;
 SELECT soft.outcome('stamped', '[{"id": 2, "n": 20}]', 'conflict => ''{id}''', 'on_deleted => ''revive''');
 DELETE FROM stamped WHERE n = 22 AND deleted_at IS NOT NULL;
 -- the marker may be given: it is a column
@@ -190,7 +190,9 @@ BEGIN;
 SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "back"}]', on_deleted => 'revive');
 SELECT id, deleted_at IS NULL FROM remark WHERE orm_ext.with_deleted(deleted_at) ORDER BY id;
 ROLLBACK;
--- a new reference to a deleted row is refused as ever
+-- a reference to a deleted row: as plain SQL takes it
+SELECT * FROM compare.failure($$INSERT INTO soft.remark (id, note_id) VALUES (6, 1)$$);
+SELECT * FROM compare.failure($$UPDATE soft.remark SET note_id = 1 WHERE id = 2$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('soft.remark', '[{"id": 2, "note_id": 1}]')$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('soft.remark', '[{"id": 5, "note_id": 3}, {"id": 6, "note_id": 1}]')$$);
 

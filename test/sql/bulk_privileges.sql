@@ -223,7 +223,7 @@ CALL compare.in_both($$
 	DROP POLICY reading ON doc;
 	CREATE TABLE friend (name text);
 	INSERT INTO friend VALUES ('me'), ('z');
-	GRANT SELECT ON friend TO regress_orm_user;
+	GRANT SELECT ON friend TO regress_orm_user, regress_orm_owner;
 	CREATE POLICY reading ON doc FOR SELECT USING (owner IN (SELECT name FROM friend));
 	CREATE POLICY not_first ON doc AS RESTRICTIVE FOR UPDATE USING (id > 2);
 $$);

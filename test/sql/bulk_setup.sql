@@ -58,10 +58,10 @@ SELECT "column" <> ALL (key_columns)
 	AND CASE WHEN options ? 'update_columns' THEN options -> 'update_columns' ? "column" ELSE "column" NOT LIKE 'created\_%' END
 $$;
 
--- Whether a condition takes a column from the given row.
+-- Whether a condition looks at a column.
 CREATE FUNCTION compare.takes(same text, "column" name) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
-SELECT same ~ ('\mr\.' || regexp_replace(quote_ident("column"), '(\W)', '\\\1', 'g') || '(?!\w)')
+SELECT same ~ ('\m[rt]\.' || regexp_replace(quote_ident("column"), '(\W)', '\\\1', 'g') || '(?!\w)')
 $$;
 
 -- One row as a FROM item "r": the columns that it gives, and those of the key.

@@ -313,6 +313,7 @@ ask($node, 'app', q(
 	CREATE ROLE inserts LOGIN IN ROLE pg_read_server_files;
 	CREATE ROLE nobody LOGIN IN ROLE pg_read_server_files;));
 append_to_file("$folder/good.csv", "1,1,a,\n2,2,b,2020-01-01\n");
+append_to_file("$folder/three.csv", "1,1,a\n2,2,b\n");
 append_to_file("$folder/bad.csv", "1,1,a,\nx,2,b,\n");
 mkdir "$folder/folder";
 my %source = (
@@ -327,7 +328,7 @@ my %source = (
 	'a program that fails at once' => q(PROGRAM 'no_such_program_here 2>/dev/null'));
 my %seen;
 
-for my $user (getpwuid($>), qw(mortal reads runs writes inherits_not inserts nobody))
+for my $user (scalar getpwuid($>), qw(mortal reads runs writes inherits_not inserts nobody))
 {
 	for my $source (sort keys %source)
 	{
@@ -493,7 +494,7 @@ my $statements = qq(
 	CREATE TABLE part (id int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
 	CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10);
 	CREATE VIEW v AS TABLE t;
-	COPY t FROM '$folder/good.csv' WITH (FORMAT csv);
+	COPY t FROM '$folder/three.csv' WITH (FORMAT csv);
 	COPY t (id, n) FROM PROGRAM 'printf "7,8\\n9,10\\n"' WITH (FORMAT csv);
 	COPY t (id, n) FROM PROGRAM 'printf "7,8\\n9,10\\n"' WITH (FORMAT csv);
 	COPY t (id, n) FROM PROGRAM 'printf "17\\n"' WITH (FORMAT csv);
@@ -614,7 +615,7 @@ $node->wait_for_catchup($standby);
 	my $session = OrmExt::Copy->new($standby, 'app');
 	my @twin = $session->copy('COPY twin FROM STDIN', $row);
 
-	like($twin[0], qr/^ERROR 25006 cannot execute COPY FROM/, 'COPY is refused on a standby');
+	like($twin[0], qr/^ERROR 25006 cannot execute COPY/, 'COPY is refused on a standby');
 	is_deeply([ $session->copy(q(COPY managed FROM STDIN WITH (on_conflict 'update')), $row) ], \@twin, '... with upsert too');
 	is_deeply([ $session->copy(q(COPY managed FROM STDIN WITH (on_conflict 'nothing')), '') ], \@twin, '... with no row');
 	like(join(' ', $session->query(qq(SELECT * FROM orm_ext.bulk_upsert('managed', '{"id": 1, "n": $_}')))), qr/ERROR 25006 cannot execute .* (during recovery|in a read-only transaction)/,

@@ -8,7 +8,7 @@ import random
 from typing import NamedTuple
 
 from . import report
-from .upsert_lanes import LANES, Lanes, median
+from .upsert_lanes import LANES, Tables, median, take_turns
 from .upsert_rows import MIXES, batches
 from .upsert_ways import HAND, LIMIT, OURS, WAYS
 
@@ -19,34 +19,36 @@ class Size(NamedTuple):
     """How much is measured of a size of batches."""
     warm: tuple         # batches before
     in_a_row: int       # by one way, before it is another one's turn
-    tried: int          # turns of all ways
+    tried: int          # turns of all ways; none where those are taken that are best with smaller batches
     turns: int          # and of the best
-    rounds: int = 1     # with new tables
+    rounds: int = 1     # of these, each with fresh tables
+    room: int = LANES   # tables of a round; shared_buffers limit them
 
 
+MORE = 3 if FULL else 1
 SIZES = {
-    1: Size((1,) * 10, 100, 3, 15),
-    10: Size((10,) * 10, 40, 3, 15),
-    100: Size((100,) * 8, 10, 3, 15),
-    1000: Size((1000,) * 2, 3, 3, 9),
-    10000: Size((100,) * 8, 1, 3, 7),
-    100000: Size((100,) * 8, 1, 1, 1, 3),
-    1000000: Size((100,) * 8, 1, 1, 1, 3),
+    1: Size((1,) * 10, 100, 3 * MORE, 15 * MORE),
+    10: Size((10,) * 10, 40, 3 * MORE, 15 * MORE),
+    100: Size((100,) * 8, 10, 3 * MORE, 15 * MORE),
+    1000: Size((1000,) * 2, 3, 3 * MORE, 9 * MORE),
+    10000: Size((100,) * 8, 1, 3, 10 if FULL else 7),
+    100000: Size((100,) * 8, 1, 0, 1, 3 * MORE),
+    1000000: Size((100,) * 8, 1, 0, 1, 3, 2),
 }
 EVERY = (1, 10, 100, 1000, 10000)
-CELLS = {mix: (*EVERY, 100000, 1000000) for mix in MIXES} if FULL else {
-    'new': (1, 100, 10000, 100000),
-    'appended': (10000,),
+CELLS = {mix: (*EVERY, 100000, *([1000000] if mix in ('new', 'half', 'few') else [])) for mix in MIXES} if FULL else {
+    'new': (*EVERY, 100000),
+    'appended': (100, 10000),
     'half': EVERY,
     'changed': (100, 10000),
     'few': (*EVERY, 100000),
-    'same': (10000,),
+    'same': (100, 10000),
 }
 
-# How much of the other one's time, or of its log.
+# At most so much of the other one's time, or of its part of the log.
 BY_HAND = 1 / 0.95
 TEMPORARY = {('half', 100): 1 / 3, ('half', 10000): 1 / 1.2, ('few', 10000): 1 / 3, ('few', 100000): 1 / 3}
-LIMITS = {('new', 10000): 1.6, ('new', 100000): 1.6, ('appended', 10000): 1.6, ('appended', 100000): 1.6}
+LIMITS = {(mix, size): 1.6 for mix in ('new', 'appended') for size in (10000, 100000)}
 LOG = {('few', 100000): 1 / 20}
 
 
@@ -60,22 +62,55 @@ class Cell(NamedTuple):
         """What the figures call it."""
         return f'{MIXES[self.mix].name}, {self.size:,} a batch'
 
-    def ways(self):
-        """What can be compared here."""
-        return [way for way in WAYS if self.size in WAYS[way].sizes and (way not in LIMIT or MIXES[self.mix].new == 100)]
+    def input(self, turns, seed):
+        """Batches for some turns."""
+        size = SIZES[self.size]
+        return batches(MIXES[self.mix], [*size.warm, *[self.size] * (turns * size.in_a_row)], seed)
 
-    def compare(self, lanes, ways, turns):
-        """What each turn of some ways has cost, by way."""
-        size, spent = SIZES[self.size], {way: [] for way in ways}
-        room = 2 if self.size > 100000 else LANES
-        for number in range(size.rounds):
-            rows = batches(MIXES[self.mix], [*size.warm, *[self.size] * (turns * size.in_a_row)], number)
-            for start in range(0, len(ways), room):
-                some = ways[start:start + room]
-                costs = lanes.compare([WAYS[way] for way in some], rows, len(size.warm), size.in_a_row)
-                for way, cost in zip(some, costs):
+    def measure(self, lanes, turns, seed):
+        """What each turn of each lane has cost."""
+        size = SIZES[self.size]
+        return take_turns(lanes, self.input(turns, seed), len(size.warm), size.in_a_row)
+
+
+def spent_by(ways):
+    """Nothing yet."""
+    return {way: [] for way in ways}
+
+
+def ways_of(cell):
+    """The ways that can be tried."""
+    return [name for name, way in WAYS.items()
+            if cell.size in way.sizes and (way.always or FULL) and (name not in LIMIT or MIXES[cell.mix].new == 100)]
+
+
+def try_all(tables, mix, sizes):
+    """What each turn of each way has cost, by size of the batches; one table for each way."""
+    cells = [Cell(mix, size) for size in sizes if SIZES[size].tried]
+    tried = {cell.size: spent_by(ways_of(cell)) for cell in cells}
+    ways = {way: None for cell in cells for way in tried[cell.size]}
+    ways = random.Random(mix).sample(list(ways), len(ways))
+    for start in range(0, len(ways), LANES):
+        some = ways[start:start + LANES]
+        with tables.lanes([WAYS[way] for way in some]) as lanes:
+            for cell in cells:
+                taking = [(way, lane) for way, lane in zip(some, lanes) if way in tried[cell.size]]
+                costs = cell.measure([lane for _, lane in taking], SIZES[cell.size].tried, cell.size)
+                for (way, _), cost in zip(taking, costs):
+                    tried[cell.size][way] += cost
+    return tried
+
+
+def meet(tables, cell, ways):
+    """What each turn of some ways has cost, by way; fresh tables for them."""
+    size, spent = SIZES[cell.size], spent_by(ways)
+    for number in range(size.rounds):
+        for start in range(0, len(ways), size.room):
+            some = ways[start:start + size.room]
+            with tables.lanes([WAYS[way] for way in some]) as lanes:
+                for way, cost in zip(some, cell.measure(lanes, size.turns, number)):
                     spent[way] += cost
-        return spent
+    return spent
 
 
 def best(spent, among, count=1):
@@ -83,11 +118,14 @@ def best(spent, among, count=1):
     return sorted((way for way in spent if way in among), key=lambda way: median(spent[way]))[:count]
 
 
-def finals(lanes, cell, tried):
-    """The best ways again; and those that there are targets for."""
-    fixed = ['temporary', *(way for way in LIMIT if way in tried)]
-    theirs = [way for way in best(tried, HAND, len(HAND)) if way not in fixed][:3 - len(fixed)]
-    return cell.compare(lanes, [*fixed, *theirs, *best(tried, OURS, 2)], SIZES[cell.size].turns)
+def finalists(cell, tried):
+    """The best of those that were tried, and those that there are targets for."""
+    chosen = [way for way in LIMIT if way in tried]
+    if cell.size >= 100:
+        chosen.append('temporary')
+    ours = best(tried, OURS, 2)
+    theirs = [way for way in best(tried, HAND, LANES) if way not in chosen]
+    return [*chosen, *theirs[:LANES - len(chosen) - len(ours)], *ours]
 
 
 def paired(cell, spent, our_way, their_way, at_most=None):
@@ -105,55 +143,55 @@ def logged(cell, spent, our_way, their_way, what='log', at_most=None):
 
 
 def figures_of(cell, spent):
-    """The figures of the best ways."""
-    key = tuple(cell)
+    """The figures of the finalists."""
     ours, = best(spent, OURS)
     theirs, = best(spent, HAND)
     figures = [paired(cell, spent, ours, theirs, BY_HAND)]
-    if theirs != 'temporary' and cell.size >= 100:
-        figures.append(paired(cell, spent, ours, 'temporary', TEMPORARY.get(key)))
-    figures += [paired(cell, spent, ours, limit, LIMITS.get(key)) for limit in LIMIT if limit in spent]
-    if key in LOG:
-        figures.append(logged(cell, spent, ours, 'temporary', at_most=LOG[key]))
+    if 'temporary' in spent and theirs != 'temporary':
+        figures.append(paired(cell, spent, ours, 'temporary', TEMPORARY.get(cell)))
+    figures += [paired(cell, spent, ours, limit, LIMITS.get(cell)) for limit in LIMIT if limit in spent]
+    if cell in LOG:
+        figures.append(logged(cell, spent, ours, 'temporary', at_most=LOG[cell]))
     return figures
 
 
-def with_images(lanes, cell, ways):
-    """The log where each page that is changed is written as a whole, as after a checkpoint."""
-    lanes.log_images(True)
-    spent = cell.compare(lanes, ways, SIZES[cell.size].tried)
-    lanes.log_images(False)
-    return logged(cell, spent, *ways, what='log after a checkpoint')
+def after_checkpoint(tables, cell, ours):
+    """The log where each page is written as a whole when it is changed for the first time."""
+    tables.log_images(True)
+    spent = meet(tables, cell, [ours, 'temporary'])
+    tables.log_images(False)
+    return logged(cell, spent, ours, 'temporary', 'log after a checkpoint')
 
 
-def survey(mix, tried):
+def survey(mix, spent):
     """All ways of one mix: rows in a second of the backend's processor time, and bytes of the log for each row."""
-    sizes = list(tried)
-    lines = [f'{MIXES[mix].name}: thousand rows a second (bytes of the write-ahead log for each row), by size of the batches',
-             '', '| |' + ''.join(f' {size:,} |' for size in sizes), '|---|' + '---:|' * len(sizes)]
+    lines = [f'{MIXES[mix].name}: thousands of rows a second (bytes of the log for each row), by size of the batches', '',
+             '| |' + ''.join(f' {size:,} |' for size in spent), '|---|' + '---:|' * len(spent)]
     for way in WAYS:
-        cells = [f"{report.number(1000 / median(tried[size][way]))} ({median(tried[size][way], 'wal'):.0f})"
-                 if way in tried[size] else '' for size in sizes]
+        cells = [f"{report.number(1000 / median(costs[way]))} ({median(costs[way], 'wal'):.0f})" if way in costs else ''
+                 for costs in spent.values()]
         if any(cells):
             lines.append('| ' + ' | '.join([WAYS[way].name, *cells]) + ' |')
     return [*lines, '']
 
 
+def measure(tables, mix, sizes):
+    """The figures of one mix."""
+    tried, figures = try_all(tables, mix, sizes), []
+    for size in sizes:
+        cell = Cell(mix, size)
+        spent = meet(tables, cell, finalists(cell, tried.get(size, tried[10000])))
+        figures += figures_of(cell, spent)
+        if cell in LOG:
+            figures.append(after_checkpoint(tables, cell, *best(spent, OURS)))
+        tried[size] = {**tried.get(size, {}), **spent}
+    return [*figures[:-1], figures[-1]._replace(notes=survey(mix, tried))]
+
+
 def run(server):
     """Tries all ways with all kinds of input, and compares the best."""
-    lanes, figures = Lanes(server, 'upsert'), []
-    order = random.Random(1)
+    tables = Tables(server, 'upsert')
     try:
-        for mix, sizes in CELLS.items():
-            tried = {}
-            for size in sizes:
-                cell = Cell(mix, size)
-                ways = cell.ways()
-                tried[size] = cell.compare(lanes, order.sample(ways, len(ways)), SIZES[size].tried)
-                figures += figures_of(cell, finals(lanes, cell, tried[size]) if SIZES[size].rounds == 1 else tried[size])
-                if (mix, size) == ('few', 10000):
-                    figures.append(with_images(lanes, cell, best(tried[size], OURS) + ['temporary']))
-            figures[-1] = figures[-1]._replace(notes=survey(mix, tried))
+        return [figure for mix, sizes in CELLS.items() for figure in measure(tables, mix, sizes)]
     finally:
-        lanes.close()
-    return figures
+        tables.close()

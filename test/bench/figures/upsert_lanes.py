@@ -1,5 +1,6 @@
 """Tables of a million rows, alike and side by side, each for one way to upsert rows into it."""
 
+import contextlib
 import random
 import statistics
 import time
@@ -71,7 +72,7 @@ class Lane:
             raise RuntimeError(f'{self.way.name} has not written all rows of its input')
 
 
-class Lanes:
+class Tables:
     """A database of such tables, which is copied for each comparison."""
 
     def __init__(self, server, database):
@@ -100,24 +101,32 @@ class Lanes:
         self.cursor.execute(IMAGES[wanted])
         self.cursor.execute('SELECT pg_reload_conf()')
 
-    def compare(self, ways, batches, warm, in_a_row):
-        """What each turn of each way has cost; all have the same input, and they take turns in any order.
-
-        The first batches only warm up the sessions.
-        """
+    @contextlib.contextmanager
+    def lanes(self, ways):
+        """Fresh tables for some ways."""
         self.cursor.execute(f'CREATE DATABASE {self.copy} TEMPLATE {self.template} STRATEGY file_copy')
-        lanes = [Lane(self.server, self.copy, number, way) for number, way in enumerate(ways)]
-        order, spent = random.Random(1), [[] for _ in lanes]
+        lanes = []
         try:
-            for lane in lanes:
-                lane.send(batches[:warm])
-            for start in range(warm, len(batches), in_a_row):
-                for number in order.sample(range(len(lanes)), len(lanes)):
-                    spent[number].append(lanes[number].send(batches[start:start + in_a_row]))
-            for lane in lanes:
-                lane.check([row for batch in batches for row in batch])
+            for number, way in enumerate(ways):
+                lanes.append(Lane(self.server, self.copy, number, way))
+            yield lanes
         finally:
             for lane in lanes:
                 lane.connection.close()
             self.cursor.execute(f'DROP DATABASE {self.copy} WITH (FORCE)')
-        return spent
+
+
+def take_turns(lanes, batches, warm, in_a_row):
+    """What each turn of each lane has cost; all have the same input, and each round of turns has another order.
+
+    The first batches only warm up the sessions.
+    """
+    order, spent = random.Random(1), [[] for _ in lanes]
+    for lane in lanes:
+        lane.send(batches[:warm])
+    for start in range(warm, len(batches), in_a_row):
+        for number in order.sample(range(len(lanes)), len(lanes)):
+            spent[number].append(lanes[number].send(batches[start:start + in_a_row]))
+    for lane in lanes:
+        lane.check([row for batch in batches for row in batch])
+    return spent

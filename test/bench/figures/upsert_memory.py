@@ -48,7 +48,7 @@ class Watch(threading.Thread):
             self.most = max(self.most, self.values()['RssAnon'])
 
     def stop(self):
-        """The most that there has been, in megabytes; by the system's own mark, too, of which the shared part is off."""
+        """The most that there has been, in megabytes; the system's own mark without what is shared counts, too."""
         self.done.set()
         self.join()
         values = self.values()

@@ -41,6 +41,7 @@ class Way(NamedTuple):
     setup: str = ''
     ours: bool = False
     sizes: range = range(1, 10 ** 7)        # of the batches for which it is not far too slow
+    always: bool = True                     # measured in a short run, too
 
 
 def prepared(name, sql, encode, setup='', ours=False):
@@ -52,9 +53,9 @@ def prepared(name, sql, encode, setup='', ours=False):
     return Way(name, lambda rows, lane: Parameters(encode(rows, lane)), send, setup, ours)
 
 
-def arrays(name, sql, setup='', encode=rows_as.binary_arrays):
+def arrays(name, sql, setup=''):
     """The same with arrays of the columns' values."""
-    return prepared(name, sql, lambda rows, _: encode(rows), setup)
+    return prepared(name, sql, lambda rows, _: rows_as.binary_arrays(rows), setup)
 
 
 def send_rows(lane, all_parameters):
@@ -121,7 +122,8 @@ HAND = {
     'row': Way('prepared statement for each row', each_row, send_rows, sizes=range(1, 101)),
     'pipeline': Way('the same in a pipeline', each_row, send_pipeline, sizes=range(2, 1001)),
     'values': Way('VALUES list, prepared', all_values, send_values, sizes=range(1, 1001)),
-    'text': arrays('unnest, arrays as text', f'{INSERT} SELECT * FROM {INPUT} {CONFLICT}', encode=rows_as.text_arrays),
+    'text': prepared('unnest, arrays as text', f'{INSERT} SELECT * FROM {INPUT} {CONFLICT}',
+                     lambda rows, _: rows_as.text_arrays(rows))._replace(always=False),
     'unnest': arrays('unnest', f'{INSERT} SELECT * FROM {INPUT} {CONFLICT}'),
     'sorted': arrays('unnest, sorted', f'{INSERT} SELECT * FROM {INPUT} ORDER BY id {CONFLICT}'),
     'distinct': arrays('unnest, sorted, IS DISTINCT FROM',
@@ -144,12 +146,12 @@ UPSERT_ARRAY = 'SELECT * FROM orm_ext.bulk_upsert($1::item[])'
 OURS = {
     'jsonb': prepared('bulk_upsert(jsonb)', UPSERT, lambda rows, _: [rows_as.as_json(rows)], ours=True),
     'array_text': prepared('bulk_upsert(array), as text', UPSERT_ARRAY, lambda rows, _: [rows_as.text_records(rows)],
-                           ours=True),
+                           ours=True)._replace(always=False),
     'array': prepared('bulk_upsert(array)', UPSERT_ARRAY,
                       lambda rows, lane: [rows_as.binary_records(rows, lane.type_oid)], ours=True),
     'copy_upsert': copied('COPY … on_conflict', "WITH (on_conflict 'update')", ours=True),
     'copy_binary': copied('COPY … on_conflict, binary', "WITH (format binary, on_conflict 'update')",
-                          rows_as.copy_binary, ours=True),
+                          rows_as.copy_binary, ours=True)._replace(always=False),
 }
 
 WAYS = {**HAND, **LIMIT, **OURS}

@@ -6,8 +6,6 @@ import re
 from .kinds import literal, name
 from .schema import ALIVE, DEAD, REGIONS
 
-import os
-TEMPORARY = not os.environ.get('STRICT')
 # What rows are like: full ones fit every door; those for arrays have nulls that count as absent;
 # those of some columns are for COPY with a list and JSON; ragged ones are for JSON alone.
 SHAPES = ('full', 'array', 'columns', 'ragged')
@@ -80,7 +78,7 @@ class Batch:
                            ('copy only', lambda door: door in ('copy text', 'copy csv'))):
             doors = [door for door in doors if sign not in self.seen or fits(door)]
         return [door for door in doors if door != 'copy by setting'
-                or not self.options and not set(self.given()) - {'on_conflict'}]
+                or not self.options and not set(self.given()) - {'on_conflict', 'conflict'}]
 
 
 class Generator:
@@ -184,11 +182,6 @@ class Generator:
                 continue
             in_key = batch.key and column in batch.key.columns
             value = self.value(column, model, same, in_key)
-            if TEMPORARY and column in table.stamps.values() and column.role != 'created':
-                if value is None:
-                    value = self.rng.choice(column.kind.samples)
-                row[column.name] = value
-                continue
             if batch.shape == 'ragged' and self.leave_out(column, in_key, model):
                 continue
             if value is None and column.fills_nulls:
@@ -354,7 +347,7 @@ class Generator:
         if batch.options['conflict'] == ['note', 'n'] and any(
                 {column.name for column in key.columns} == {'note', 'n'} and key.plain for key in self.table.keys):
             batch.options['conflict'] = ['no such key']
-        batch.refused = '42703' if len(batch.options['conflict']) == 3 else '42P10'
+        batch.refused = '42P10' if batch.options['conflict'] == ['note', 'n'] else '42703'
 
     def deferrable(self, batch):
         """A key that is checked later."""

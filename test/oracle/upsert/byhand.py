@@ -4,12 +4,13 @@ What is decided on the way is what bulk upsert has to report; what errors are me
 fail with.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg2
 
 from .doors import Outcome
 from .kinds import literal
+from .schema import ALIVE
 
 
 class Unsure(Exception):
@@ -33,7 +34,7 @@ class ByHand:
         self.session = session
         self.limited = limited      # by row-level security
         self.table = table
-        self.batch = batch
+        self.batch = replace(batch, rows=[self.known(table, row) for row in batch.rows])
         self.target = f'{side}.{table.sql}'
         self.settable = batch.settable(table) if batch.key else set()
         self.outcome = Outcome(actions=['?'] * len(batch.rows), results=[None] * len(batch.rows))
@@ -41,6 +42,12 @@ class ByHand:
         self.folded = False         # were there duplicates?
         self.extra = 0              # rows that got as far as BEFORE INSERT triggers, in vain
         self.row = None             # as it is after all, as JSON
+
+    @staticmethod
+    def known(table, row):
+        """The row without nulls for what a stamp trigger keeps: they count as absent."""
+        kept = {column.name for column in table.stamps.values()}
+        return {column: value for column, value in row.items() if value is not None or column not in kept}
 
     def run(self, in_key_order=False, one_by_one=False):
         """Writes all rows; needs a transaction, whose savepoint `row` it uses."""
@@ -50,8 +57,14 @@ class ByHand:
         if one_by_one:
             groups = [Group([number], keyed=group.keyed) for group in groups for number in group.numbers]
             groups.sort(key=lambda group: group.numbers)
+        # As in one statement, whose end they wait for.
+        deferrable = any(key.deferrable for key in self.table.keys)
+        if deferrable:
+            self.session.run('SET CONSTRAINTS ALL DEFERRED')
         for group in groups:
             self.attempt(lambda group=group: self.write(group))
+        if deferrable:
+            self.attempt(lambda: self.session.run('SET CONSTRAINTS ALL IMMEDIATE'))
         if not self.outcome.states:
             self.count()
         return self.outcome
@@ -82,6 +95,11 @@ class ByHand:
             'skipped': sum(actions.count(action) for action in ('skipped', 'stale', 'duplicate')),
             'input': len(actions), 'revived': actions.count('revived'), 'stale': actions.count('stale'),
             'duplicates': actions.count('duplicate')}
+
+    @property
+    def first_wins(self):
+        """Whether the first row of a key decides: what comes later meets a row that is there."""
+        return self.batch.on_duplicate == 'first' or self.batch.on_conflict == 'nothing'
 
     # Which rows are meant
 
@@ -149,7 +167,7 @@ class ByHand:
         self.folded = any(len(group.numbers) > 1 for group in groups)
         if self.folded and self.batch.on_duplicate == 'error':
             self.fail('21000', 'two rows have one key')
-        groups.sort(key=lambda group: group.numbers[-1 if self.batch.on_duplicate == 'last' else 0])
+        groups.sort(key=lambda group: group.numbers[0 if self.first_wins else -1])
         return groups
 
     @staticmethod
@@ -171,10 +189,10 @@ class ByHand:
         """One group."""
         batch, numbers = self.batch, group.numbers
         rows = [batch.rows[number] for number in numbers]
-        decisive = numbers[0] if batch.on_duplicate == 'first' else numbers[-1]
+        decisive = numbers[0 if self.first_wins else -1]
         for number in numbers:
             self.outcome.actions[number] = 'duplicate'
-        if batch.on_duplicate == 'first':
+        if self.first_wins:
             rows = rows[:1]
         found = group.keyed and self.find(rows)
         if found:
@@ -191,18 +209,23 @@ class ByHand:
             if self.limited:
                 self.fail('42501', 'a row is not to be updated')
         self.outcome.actions[decisive] = action
-        self.outcome.results[decisive] = self.row
+        for number in numbers:
+            self.outcome.results[number] = self.row
 
-    @staticmethod
-    def unite(rows):
-        """What a group gives: later rows over earlier ones."""
-        return {column: value for row in rows for column, value in row.items()}
+    def unite(self, rows):
+        """What a group gives, as if its rows came one after another: later ones update what the first one gave."""
+        united = dict(rows[0])
+        for row in rows[1:]:
+            united.update({column: value for column, value in row.items() if column in self.settable})
+        return united
 
     def find(self, rows):
         """The live row of the key: place, columns that differ, whether its version is the given one."""
         given = self.unite(rows)
         columns = [column for column in given if column in self.settable]
-        version = self.batch.version if given.get(self.batch.version) is not None else None
+        version = self.batch.version if rows[-1].get(self.batch.version) is not None else None
+        if version:
+            given[version] = rows[-1][version]
         flags = [f'ROW(t.{self.column(column).sql})::record *= ROW(r.{self.column(column).sql})::record'
                  for column in columns]
         fits = f't.{self.column(version).sql} IS NOT DISTINCT FROM r.{self.column(version).sql}' if version else 'true'
@@ -216,8 +239,11 @@ class ByHand:
             raise Unsure
         place, fits, flags = rows[0][:2], is_true(rows[0][3]), rows[0][4:]
         self.row = rows[0][2]
-        return place, fits, {column: given[column] for column in columns}, \
-            [column for column, flag in zip(columns, flags) if not is_true(flag)]
+        changed = [column for column, flag in zip(columns, flags) if not is_true(flag)]
+        kept = [column.name for column in self.table.stamps.values()]
+        # What a stamp trigger keeps is given where it differs.
+        return place, fits, {column: given[column] for column in columns if column in changed or column not in kept}, \
+            changed
 
     def meet(self, rows, found):
         """A row that is there."""
@@ -255,16 +281,23 @@ class ByHand:
         if len(last) > 1:
             raise Unsure
         self.revive(last[0][:2], {column: value for column, value in given.items() if column in self.settable},
-                    given.get(self.batch.version))
+                    rows[-1].get(self.batch.version))
         return 'revived'
 
     def revive(self, place, given, version):
         """Brings a row back."""
-        if version is not None:
-            raise Unsure
         marker = self.table.marker
-        live = {'boolean': 'f', 'bigint': '0'}.get(marker.kind.sql)
-        self.update(place, {**given, marker.name: live})
+        if version is not None or given.get(marker.name, ALIVE[marker.kind.sql]) != ALIVE[marker.kind.sql]:
+            raise Unsure
+        kept = [column for column in self.table.stamps.values() if column.name in given]
+        if kept:
+            same = self.session.rows(
+                f"SELECT {', '.join(f't.{column.sql} IS NOT DISTINCT FROM {literal(given[column.name])}' for column in kept)}"
+                f" FROM {self.target} AS t WHERE {self.at(place)}")[0]
+            for column, flag in zip(kept, same):
+                if is_true(flag):
+                    del given[column.name]
+        self.update(place, {**given, marker.name: ALIVE[marker.kind.sql]})
 
     # The SQL
 
@@ -286,7 +319,12 @@ class ByHand:
         if version and version not in [column.name for column in self.table.stamps.values()]:
             items.append(f'{self.column(version).sql} = {self.column(version).sql} + 1')
         self.tell(f"UPDATE {self.target} AS t SET {', '.join(items)}"
-                  f" WHERE tableoid = {place[0]} AND ctid = '{place[1]}'")
+                  f' WHERE {self.at(place)}')
+
+    @staticmethod
+    def at(place):
+        """The condition for one row."""
+        return f"t.tableoid = {place[0]} AND t.ctid = '{place[1]}'"
 
     def tell(self, sql):
         """Runs what writes."""

@@ -9,7 +9,7 @@ import psycopg2
 from twin.compare import LOST
 
 from .batch import copy_options, sql_array
-from .kinds import literal, quote
+from .kinds import literal, name, quote
 
 COUNTS = ('inserted', 'updated', 'unchanged', 'skipped')
 LAST = ('input', *COUNTS, 'revived', 'stale', 'duplicates')
@@ -131,7 +131,10 @@ class Door:
         if form == 'by':
             form = self.rng.choice(('text', 'csv'))
             before = [f'SET orm_ext.copy_on_conflict = {batch.on_conflict}']
-            after = ['SET orm_ext.copy_on_conflict = off']
+            after = ['RESET orm_ext.copy_on_conflict', 'RESET orm_ext.copy_conflict_columns']
+            if batch.conflict is not None:
+                names = ', '.join(name(item) for item in batch.conflict)
+                before.append(f'SET orm_ext.copy_conflict_columns = {quote(names)}')
         else:
             words = copy_options(batch.given(), self.rng)
         everything = [column for column in table.columns if not column.generated]
@@ -232,6 +235,9 @@ class Session:
         except psycopg2.Error as error:
             outcome.states, outcome.message = {error.pgcode or LOST}, first_line(error)
             outcome.counts = None
+            for sql in statement.after:
+                # In a transaction there is nothing to be put back: it will be rolled back.
+                self.attempt(sql)
             return outcome
         last = self.rows(f"SELECT {', '.join(LAST)}, target = {quote('bulk.' + table.sql)}::regclass"
                          ' FROM orm_ext.last_bulk_result()')

@@ -312,10 +312,7 @@ class Unit:
         table = self.table
         if not expected.hand or not expected.hand.folded or table.stamps or table.logged or table.tidy:
             return False
-        batch = expected.hand.batch
-        # All columns but the key's are taken over, so that it does not matter which row is the first.
-        return batch.on_duplicate == 'last' and batch.on_conflict == 'update' and batch.update is None \
-            and not batch.version and not any(column.role == 'created' for column in table.columns)
+        return expected.hand.batch.on_duplicate == 'last' and not expected.hand.batch.version
 
     def one_by_one(self, batch, masks, expected):
         """Without putting rows of one key together first, the twin is to look the same."""

@@ -304,6 +304,35 @@ class SettingTest(DriverTestCase):
         self.assertEqual(self.counts(), (1, 1, 1, 0))
         self.own_upsert([row[1:] for row in self.BY_ID])
 
+    def test_statements_of_other_drivers(self):
+        """As pgx, activerecord-copy, older gems and PDO have them."""
+        self.own_upsert([row[1:] for row in self.BY_ID])
+        for statement, options in (
+                ('copy "products" ( "id", "sku", "name", "price", "stock" )'
+                 ' from stdin binary;', '(FORMAT binary)'),
+                ('COPY products ("id","sku","name","price","stock")'
+                 ' FROM STDIN BINARY', '(FORMAT binary)'),
+                ('COPY "public"."products" ("id","sku","name","price",'
+                 '"stock") FROM STDIN WITH CSV', '(FORMAT csv)'),
+                ("COPY products (id, sku, name, price, stock) FROM STDIN"
+                 " WITH DELIMITER E'\t' NULL AS E'\\\\N'", '')):
+            rows = io.BytesIO()
+            self.cursor.copy_expert(
+                "COPY (SELECT CASE sku WHEN 'mug' THEN 50 ELSE id END, sku,"
+                " name, price, stock FROM twins WHERE sku IN ('pot', 'mug',"
+                " 'cup')) TO STDOUT " + options, rows)
+            for setting, counts in ('update', (1, 1, 1, 0)), (
+                    'update', (0, 0, 3, 0)), ('nothing', (0, 0, 0, 3)):
+                rows.seek(0)
+                self.cursor.execute(
+                    'SET orm_ext.copy_on_conflict = ' + setting)
+                self.cursor.copy_expert(statement, rows)
+                self.assertEqual(self.counts(), counts)
+            self.connection.rollback()
+        self.cursor.execute("SET orm_ext.copy_on_conflict = 'update'")
+        self.copy_from(self.cursor)
+        self.connection.commit()
+
     def test_another_key(self):
         self.cursor.execute("SET orm_ext.copy_on_conflict = 'update';"
                             " SET orm_ext.copy_conflict_columns = 'sku'")
