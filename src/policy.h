@@ -12,7 +12,7 @@
 
 #include "access/attnum.h"
 #include "access/tupdesc.h"
-#include "executor/execdesc.h"
+#include "nodes/execnodes.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 
@@ -54,10 +54,12 @@ typedef struct OrmStampService
 	OrmKeptAs	(*kept_as) (Relation rel, AttrNumber attno);
 
 	/*
-	 * The statement lists columns that not each of its rows is meant to
-	 * assign, as MERGE does: one counts as listed if its value differs.
+	 * Tell the triggers of rows that are written without a statement of SQL;
+	 * "is_union" says that not each of them is meant to assign all columns
+	 * that are listed, as in MERGE: one counts as listed if its value
+	 * differs.
 	 */
-	void		(*label_union) (QueryDesc *query_desc);
+	void		(*label) (EState *estate, bool is_union);
 } OrmStampService;
 
 extern OrmStampService orm_stamps;

@@ -68,11 +68,11 @@ orm_label_statement(QueryDesc *query_desc, bool (*is_soft_delete) (const ModifyT
 	MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[kinds]);
 }
 
-/* Label a statement that lists columns as MERGE does, after it was labelled. */
+/* Label what is written without a statement, or lists columns as MERGE does. */
 void
-orm_label_union(QueryDesc *query_desc)
+orm_label_state(EState *estate, bool is_union)
 {
-	MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[KIND_MERGE]);
+	MemoryContextSetIdentifier(estate->es_query_cxt, labels[is_union ? KIND_MERGE : 0]);
 }
 
 /* What the statement that fires a trigger contains, -1 if it has no label. */

@@ -46,12 +46,7 @@ column_of(const OrmUpsertTarget *target, AttrNumber attno)
 int
 orm_supplied_position(const OrmUpsertTarget *target, AttrNumber attno)
 {
-	for (int i = 0; i < target->ncolumns; i++)
-	{
-		if (target->columns[i] == attno)
-			return i;
-	}
-	return -1;
+	return attno > 0 ? target->positions[attno - 1] : -1;
 }
 
 /* Column of the store that holds a supplied column. */
@@ -144,8 +139,13 @@ read_supplied(Relation rel, const OrmUpsertSource *source, OrmUpsertTarget *targ
 
 	target->ncolumns = list_length(source->columns);
 	target->columns = palloc_array(AttrNumber, target->ncolumns + 1);
+	target->positions = palloc_array(int, target->rowtype->natts);
+	memset(target->positions, -1, sizeof(int) * target->rowtype->natts);
 	foreach(lc, source->columns)
+	{
 		target->columns[foreach_current_index(lc)] = lfirst_int(lc);
+		target->positions[lfirst_int(lc) - 1] = foreach_current_index(lc);
+	}
 	target->partial = bms_copy(source->partial);
 	for (int i = 0; i < target->ncolumns; i++)
 	{

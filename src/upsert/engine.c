@@ -41,59 +41,23 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "upsert.h"
+#include "run.h"
 #include "util/names.h"
 #include "util/spi.h"
-
-/* What is thought of the row that is being written. */
-typedef enum Verdict
-{
-	VERDICT_NEW,				/* no row has its key, as far as was seen */
-	VERDICT_SAME,
-	VERDICT_STALE,
-	VERDICT_SKIP,
-	VERDICT_DELETED,			/* the row that has its key is deleted */
-	VERDICT_WRITE				/* an existing row is to be updated */
-} Verdict;
-
-typedef struct UpsertRun
-{
-	OrmUpsertTarget *target;
-	OrmUpsertRows *rows;
-	OrmUpsertResults *results;
-	OrmTombstones *deleted;
-	Tuplestorestate *store;
-	int			read_pointer;
-	const char *table;			/* for messages */
-
-	MemoryContext context;		/* lives as long as the run */
-	MemoryContext row_context;	/* reset from row to row */
-	TupleTableSlot *row;		/* the one that is being written ... */
-	int64		ordinal;		/* ... and its number, 0 if there is none */
-	Verdict		verdict;
-	bool		conflicted;		/* INSERT met a row, which was updated */
-	bool		written;
-	bool		revived;
-	bool		reviving;		/* upsert_conflicts() is asked by a revival */
-	Datum		result;			/* the row to return */
-	bool		has_result;
-	Datum	   *existing;		/* compared columns of an existing row */
-	bool	   *existing_nulls;
-} UpsertRun;
 
 /* Receives what RETURNING gives. */
 typedef struct RunReceiver
 {
 	DestReceiver pub;
-	UpsertRun  *run;
+	OrmUpsertRun *run;
 } RunReceiver;
 
 /* The innermost run: a trigger may begin one inside another. */
-static UpsertRun *running = NULL;
+static OrmUpsertRun *running = NULL;
 
 /* The fate of the row that was written last. */
 static OrmUpsertAction
-action_of(const UpsertRun *run)
+action_of(const OrmUpsertRun *run)
 {
 	if (run->revived)
 		return ORM_ROW_REVIVED;
@@ -101,9 +65,9 @@ action_of(const UpsertRun *run)
 		return run->conflicted ? ORM_ROW_UPDATED : ORM_ROW_INSERTED;
 	switch (run->verdict)
 	{
-		case VERDICT_SAME:
+		case ORM_VERDICT_SAME:
 			return ORM_ROW_UNCHANGED;
-		case VERDICT_STALE:
+		case ORM_VERDICT_STALE:
 			return ORM_ROW_STALE;
 		default:
 			/* DO NOTHING, or a trigger that returned null */
@@ -112,8 +76,8 @@ action_of(const UpsertRun *run)
 }
 
 /* Note the fate of the row that is through. */
-static void
-settle(UpsertRun *run)
+void
+orm_settle_row(OrmUpsertRun *run)
 {
 	ListCell   *lc;
 
@@ -126,34 +90,43 @@ settle(UpsertRun *run)
 	run->ordinal = 0;
 }
 
-/* Follow the executor to the row that it has pulled. */
-static void
-advance(UpsertRun *run, int64 ordinal)
+/* Go on to the next row of the store; false at the end. */
+bool
+orm_next_row(OrmUpsertRun *run)
 {
 	MemoryContext oldcontext;
+	bool		found;
 	bool		isnull;
 
-	if (run->ordinal == ordinal)
-		return;
-	settle(run);
+	orm_settle_row(run);
 	MemoryContextReset(run->row_context);
+	orm_forget_defaults(run->rows);
 
 	/* a row from disk is the slot's to free, later than the executor's row */
 	oldcontext = MemoryContextSwitchTo(run->context);
 	tuplestore_select_read_pointer(run->store, run->read_pointer);
-	if (!tuplestore_gettupleslot(run->store, true, false, run->row))
-		elog(ERROR, "bulk upsert asks for row %lld beyond the last one", (long long) ordinal);
-	if (DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull)) != ordinal)
-		elog(ERROR, "bulk upsert asks for row %lld before row %lld", (long long) ordinal,
-			 (long long) DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull)));
+	found = tuplestore_gettupleslot(run->store, true, false, run->row);
 	MemoryContextSwitchTo(oldcontext);
-	run->ordinal = ordinal;
-	run->verdict = VERDICT_NEW;
+	if (!found)
+		return false;
+	run->ordinal = DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull));
+	run->verdict = ORM_VERDICT_NEW;
 	run->conflicted = run->written = run->revived = run->has_result = false;
+	return true;
+}
+
+/* Follow the executor to the row that it has pulled. */
+static void
+advance(OrmUpsertRun *run, int64 ordinal)
+{
+	if (run->ordinal == ordinal)
+		return;
+	if (!orm_next_row(run) || run->ordinal != ordinal)
+		elog(ERROR, "bulk upsert asks for another row than the next, %lld", (long long) ordinal);
 }
 
 /* The run that asks; its functions are nothing to call from elsewhere. */
-static UpsertRun *
+static OrmUpsertRun *
 current_run(void)
 {
 	if (running == NULL)
@@ -165,96 +138,19 @@ current_run(void)
 }
 
 /* The run and the row that a function is asked about. */
-static UpsertRun *
+static OrmUpsertRun *
 current_row(void)
 {
-	UpsertRun  *run = current_run();
+	OrmUpsertRun  *run = current_run();
 
 	if (run->ordinal == 0)
 		elog(ERROR, "bulk upsert writes no row now");
 	return run;
 }
 
-/* Does the row that is being written supply a column? */
-static bool
-supplies(const UpsertRun *run, AttrNumber attno)
-{
-	bool		isnull;
-	Datum		bits;
-
-	if (orm_supplied_position(run->target, attno) < 0)
-		return false;
-	bits = slot_getattr(run->row, ORM_STORE_PRESENT, &isnull);
-	if (isnull)
-		return true;
-	return (VARDATA_ANY(DatumGetPointer(bits))[(attno - 1) / 8] & (1 << ((attno - 1) % 8))) != 0;
-}
-
-/* What the row that is being written supplies for a column. */
-static Datum
-supplied_value(const UpsertRun *run, AttrNumber attno, bool *isnull)
-{
-	return slot_getattr(run->row, orm_store_column(run->target, attno), isnull);
-}
-
-/* Is a column of the existing row other than what is supplied for it? */
-static bool
-differs(const UpsertRun *run, int i)
-{
-	Form_pg_attribute att = TupleDescAttr(run->target->compared_type, i);
-	AttrNumber	attno = run->target->compared[i];
-	bool		isnull;
-	Datum		value = supplied_value(run, attno, &isnull);
-
-	if (isnull || run->existing_nulls[i])
-		return isnull != run->existing_nulls[i];
-	return !datum_image_eq(value, run->existing[i], att->attbyval, att->attlen);
-}
-
-/* Is the version that the row gives another one than the stored one? */
-static bool
-is_stale(const UpsertRun *run, int i)
-{
-	bool		isnull;
-
-	if (!supplies(run, run->target->version))
-		return false;
-	(void) supplied_value(run, run->target->version, &isnull);
-	return !isnull && differs(run, i);
-}
-
-/* What is to be done about an existing row with the key? */
-static Verdict
-judge(const UpsertRun *run)
-{
-	const OrmUpsertTarget *target = run->target;
-	bool		changed = false;
-
-	if (target->options.on_conflict == ORM_CONFLICT_NOTHING && !run->reviving)
-		return VERDICT_SKIP;
-	for (int i = 0; i < target->ncompared; i++)
-	{
-		AttrNumber	attno = target->compared[i];
-
-		if (target->soft_delete && attno == target->marker.attno && !run->reviving &&
-			!orm_marker_is_live(&target->marker, run->existing[i], run->existing_nulls[i]))
-			return VERDICT_DELETED;
-	}
-	for (int i = 0; i < target->ncompared; i++)
-	{
-		AttrNumber	attno = target->compared[i];
-
-		if (attno == target->version && is_stale(run, i))
-			return VERDICT_STALE;
-		if (bms_is_member(attno, target->update) && supplies(run, attno) && differs(run, i))
-			changed = true;
-	}
-	return changed || run->reviving ? VERDICT_WRITE : VERDICT_SAME;
-}
-
 /* Read the columns of an existing row that were passed as a row. */
 static void
-read_existing(UpsertRun *run, Datum row)
+read_existing(OrmUpsertRun *run, Datum row)
 {
 	HeapTupleHeader header = DatumGetHeapTupleHeader(row);
 	HeapTupleData tuple;
@@ -267,8 +163,8 @@ read_existing(UpsertRun *run, Datum row)
 }
 
 /* Keep a row to return. */
-static void
-keep_result(UpsertRun *run, Datum row)
+void
+orm_keep_result(OrmUpsertRun *run, Datum row)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(run->row_context);
 
@@ -279,7 +175,7 @@ keep_result(UpsertRun *run, Datum row)
 
 /* Complain of a deleted row that has the key.  Error: 23505. */
 static void
-report_deleted(UpsertRun *run)
+report_deleted(OrmUpsertRun *run)
 {
 	const char *table = orm_relid_name(run->target->relid);
 	Relation	rel = table_open(run->target->relid, NoLock);
@@ -297,8 +193,8 @@ report_deleted(UpsertRun *run)
 }
 
 /* Complain of a value for a new row's identity column.  Error: 428C9. */
-static void
-check_identity(UpsertRun *run)
+void
+orm_check_identity(OrmUpsertRun *run)
 {
 	const OrmUpsertTarget *target = run->target;
 
@@ -306,7 +202,7 @@ check_identity(UpsertRun *run)
 	{
 		Form_pg_attribute att = TupleDescAttr(target->rowtype, target->columns[i] - 1);
 
-		if (att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS && supplies(run, att->attnum))
+		if (att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS && orm_row_supplies(run, att->attnum))
 			ereport(ERROR,
 					(errcode(ERRCODE_GENERATED_ALWAYS),
 					 errmsg("cannot insert a non-DEFAULT value into column \"%s\"",
@@ -322,7 +218,7 @@ check_identity(UpsertRun *run)
 static bool
 receive_written(TupleTableSlot *slot, DestReceiver *self)
 {
-	UpsertRun  *run = ((RunReceiver *) self)->run;
+	OrmUpsertRun  *run = ((RunReceiver *) self)->run;
 	bool		isnull;
 
 	run->written = true;
@@ -331,7 +227,7 @@ receive_written(TupleTableSlot *slot, DestReceiver *self)
 		Datum		row = slot_getattr(slot, 1, &isnull);
 
 		if (!isnull)
-			keep_result(run, row);
+			orm_keep_result(run, row);
 	}
 	return true;
 }
@@ -345,10 +241,10 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 static void
 receiver_shutdown(DestReceiver *self)
 {
-	UpsertRun  *run = ((RunReceiver *) self)->run;
+	OrmUpsertRun  *run = ((RunReceiver *) self)->run;
 
 	if (!run->reviving)
-		settle(run);
+		orm_settle_row(run);
 }
 
 static void
@@ -358,7 +254,7 @@ receiver_destroy(DestReceiver *self)
 
 /* A receiver for one execution. */
 static RunReceiver
-make_receiver(UpsertRun *run)
+make_receiver(OrmUpsertRun *run)
 {
 	RunReceiver receiver = {0};
 
@@ -373,7 +269,7 @@ make_receiver(UpsertRun *run)
 
 /* Bring the deleted row back that has the key; false if it is gone by now. */
 static bool
-revive(UpsertRun *run, ItemPointer tid, Oid tableoid)
+revive(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
 {
 	RunReceiver receiver = make_receiver(run);
 
@@ -383,15 +279,15 @@ revive(UpsertRun *run, ItemPointer tid, Oid tableoid)
 	if (!run->revived)
 	{
 		run->conflicted = run->written = run->has_result = false;
-		if (run->verdict != VERDICT_STALE)
-			run->verdict = VERDICT_NEW;
+		if (run->verdict != ORM_VERDICT_STALE)
+			run->verdict = ORM_VERDICT_NEW;
 	}
 	return run->revived;
 }
 
 /* A deleted row has the key, and no live one: is the row to be inserted? */
 static bool
-takes_in_spite_of(UpsertRun *run, ItemPointer tid, Oid tableoid)
+takes_in_spite_of(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
 {
 	switch (run->target->options.on_deleted)
 	{
@@ -399,9 +295,9 @@ takes_in_spite_of(UpsertRun *run, ItemPointer tid, Oid tableoid)
 			if (revive(run, tid, tableoid))
 				return false;
 			/* it was found stale, or somebody else was faster */
-			return run->verdict != VERDICT_STALE;
+			return run->verdict != ORM_VERDICT_STALE;
 		case ORM_DELETED_SKIP:
-			run->verdict = VERDICT_SKIP;
+			run->verdict = ORM_VERDICT_SKIP;
 			return false;
 		case ORM_DELETED_ERROR:
 			report_deleted(run);
@@ -420,14 +316,14 @@ PG_FUNCTION_INFO_V1(orm_upsert_found);
 Datum
 orm_upsert_found(PG_FUNCTION_ARGS)
 {
-	UpsertRun  *run = current_run();
+	OrmUpsertRun  *run = current_run();
 
 	advance(run, PG_GETARG_INT64(0));
 	read_existing(run, PG_GETARG_DATUM(1));
-	run->verdict = judge(run);
+	run->verdict = orm_judge(run);
 	if (!PG_ARGISNULL(2))
-		keep_result(run, PG_GETARG_DATUM(2));
-	PG_RETURN_BOOL(run->verdict == VERDICT_WRITE);
+		orm_keep_result(run, PG_GETARG_DATUM(2));
+	PG_RETURN_BOOL(run->verdict == ORM_VERDICT_WRITE);
 }
 
 /*
@@ -439,26 +335,26 @@ PG_FUNCTION_INFO_V1(orm_upsert_takes);
 Datum
 orm_upsert_takes(PG_FUNCTION_ARGS)
 {
-	UpsertRun  *run = current_run();
+	OrmUpsertRun  *run = current_run();
 	ItemPointerData tid;
 	Oid			tableoid;
 
 	advance(run, PG_GETARG_INT64(0));
-	if (run->verdict == VERDICT_WRITE && PG_ARGISNULL(1))
+	if (run->verdict == ORM_VERDICT_WRITE && PG_ARGISNULL(1))
 	{
 		/* deleted while we waited for its lock; maybe it is in the bin now */
-		run->verdict = VERDICT_NEW;
+		run->verdict = ORM_VERDICT_NEW;
 		orm_find_deleted_row(run->deleted, run->target, run->row);
 	}
-	if (run->verdict == VERDICT_NEW)
+	if (run->verdict == ORM_VERDICT_NEW)
 	{
 		run->has_result = false;
 		if (orm_deleted_row(run->deleted, run->ordinal, &tid, &tableoid) &&
 			!takes_in_spite_of(run, &tid, tableoid))
 			PG_RETURN_BOOL(false);
-		check_identity(run);
+		orm_check_identity(run);
 	}
-	PG_RETURN_BOOL(run->verdict == VERDICT_NEW || run->verdict == VERDICT_WRITE);
+	PG_RETURN_BOOL(run->verdict == ORM_VERDICT_NEW || run->verdict == ORM_VERDICT_WRITE);
 }
 
 /*
@@ -470,22 +366,22 @@ PG_FUNCTION_INFO_V1(orm_upsert_conflicts);
 Datum
 orm_upsert_conflicts(PG_FUNCTION_ARGS)
 {
-	UpsertRun  *run = current_row();
+	OrmUpsertRun  *run = current_row();
 
 	read_existing(run, PG_GETARG_DATUM(0));
-	run->verdict = judge(run);
+	run->verdict = orm_judge(run);
 	if (!PG_ARGISNULL(1))
-		keep_result(run, PG_GETARG_DATUM(1));
-	if (run->verdict == VERDICT_DELETED)
+		orm_keep_result(run, PG_GETARG_DATUM(1));
+	if (run->verdict == ORM_VERDICT_DELETED)
 	{
 		if (run->target->options.on_deleted == ORM_DELETED_REVIVE)
 			run->revived = true;
 		else if (run->target->options.on_deleted == ORM_DELETED_SKIP)
-			run->verdict = VERDICT_SKIP;
+			run->verdict = ORM_VERDICT_SKIP;
 		else
 			report_deleted(run);
 	}
-	run->conflicted = run->verdict == VERDICT_WRITE || run->verdict == VERDICT_DELETED;
+	run->conflicted = run->verdict == ORM_VERDICT_WRITE || run->verdict == ORM_VERDICT_DELETED;
 	PG_RETURN_BOOL(run->conflicted);
 }
 
@@ -495,7 +391,7 @@ PG_FUNCTION_INFO_V1(orm_upsert_has);
 Datum
 orm_upsert_has(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(supplies(current_row(), PG_GETARG_INT32(0)));
+	PG_RETURN_BOOL(orm_row_supplies(current_row(), PG_GETARG_INT32(0)));
 }
 
 /* orm_ext.upsert_default(attnum, NULL::type): the default of a column. */
@@ -504,7 +400,7 @@ PG_FUNCTION_INFO_V1(orm_upsert_default);
 Datum
 orm_upsert_default(PG_FUNCTION_ARGS)
 {
-	UpsertRun  *run = current_row();
+	OrmUpsertRun  *run = current_row();
 	AttrNumber	attno = PG_GETARG_INT32(0);
 	bool		isnull;
 	Datum		value;
@@ -523,7 +419,7 @@ orm_upsert_default(PG_FUNCTION_ARGS)
 static void
 describe_row(void *arg)
 {
-	UpsertRun  *run = arg;
+	OrmUpsertRun  *run = arg;
 
 	if (run->ordinal > 0)
 		errcontext("row %lld of the input of bulk upsert into \"%s\"",
@@ -564,7 +460,7 @@ plan_statement(OrmUpsertTarget *target)
  * errors: users have not written the statement and need not see it.
  */
 static void
-execute_plan(UpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
+execute_plan(OrmUpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
 {
 	RunReceiver receiver = make_receiver(run);
 	QueryDesc  *query_desc;
@@ -575,8 +471,7 @@ execute_plan(UpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
 	query_desc = CreateQueryDesc(stmt, run->target->statement, GetActiveSnapshot(),
 								 InvalidSnapshot, &receiver.pub, NULL, environment, 0);
 	ExecutorStart(query_desc, 0);
-	if (orm_rows_lack_kept(run->rows))
-		orm_stamps.label_union(query_desc);
+	orm_stamps.label(query_desc->estate, orm_rows_lack_kept(run->rows));
 	orm_executor_run(query_desc);
 	ExecutorFinish(query_desc);
 	ExecutorEnd(query_desc);
@@ -587,11 +482,10 @@ execute_plan(UpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
 
 /* Run the statement over the rows of the store. */
 static void
-run_statement(UpsertRun *run)
+run_statement(OrmUpsertRun *run)
 {
 	EphemeralNamedRelationData store = {0};
 	QueryEnvironment *environment = create_queryEnv();
-	ErrorContextCallback callback;
 	CachedPlan *plan;
 
 	store.md.name = ORM_STORE_NAME;
@@ -600,12 +494,6 @@ run_statement(UpsertRun *run)
 	store.md.enrtuples = tuplestore_tuple_count(run->store);
 	store.reldata = run->store;
 	register_ENR(environment, &store);
-	run->read_pointer = tuplestore_alloc_read_pointer(run->store, EXEC_FLAG_REWIND);
-
-	callback.callback = describe_row;
-	callback.arg = run;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
 
 	SPI_connect();
 	if (SPI_register_relation(&store) != SPI_OK_REL_REGISTER)
@@ -614,11 +502,39 @@ run_statement(UpsertRun *run)
 	plan = plan_statement(run->target);
 	if (plan == NULL || list_length(plan->stmt_list) != 1)
 		elog(ERROR, "bulk upsert is no single statement");
-	tuplestore_select_read_pointer(run->store, run->read_pointer);
-	tuplestore_rescan(run->store);
 	execute_plan(run, linitial(plan->stmt_list), environment);
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
 	SPI_finish();
+}
+
+/* Go back to before the first row of the store. */
+static void
+rewind_rows(OrmUpsertRun *run)
+{
+	tuplestore_select_read_pointer(run->store, run->read_pointer);
+	tuplestore_rescan(run->store);
+}
+
+/*
+ * Write the rows: directly where the table allows it and nobody else touches
+ * them at the same time, otherwise by the statement.
+ */
+static void
+write_rows(OrmUpsertRun *run, Relation rel)
+{
+	ErrorContextCallback callback;
+
+	run->read_pointer = tuplestore_alloc_read_pointer(run->store, EXEC_FLAG_REWIND);
+	rewind_rows(run);
+	callback.callback = describe_row;
+	callback.arg = run;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	if (!run->target->direct || !orm_write_directly(run, rel))
+	{
+		rewind_rows(run);
+		run_statement(run);
+	}
 	error_context_stack = callback.previous;
 }
 
@@ -638,7 +554,7 @@ static void
 run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
 		   OrmUpsertResults *results)
 {
-	UpsertRun	run = {0};
+	OrmUpsertRun run = {0};
 
 	run.target = target;
 	run.results = results;
@@ -655,7 +571,7 @@ run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
 	run.existing_nulls = palloc_array(bool, target->ncompared + 1);
 
 	running = &run;
-	run_statement(&run);
+	write_rows(&run, rel);
 	ExecDropSingleTupleTableSlot(run.row);
 	orm_end_rows(run.rows);
 }
@@ -670,7 +586,7 @@ orm_upsert(Relation rel, OrmUpsertSource *source,
 		   const OrmUpsertOptions *options, OrmUpsertResults *results)
 {
 	OrmUpsertTarget *target = orm_begin_upsert_target(rel, source, options, results->rows != NULL);
-	UpsertRun  *outer = running;
+	OrmUpsertRun  *outer = running;
 
 	PG_TRY();
 	{

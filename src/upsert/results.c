@@ -32,15 +32,23 @@ static LastResult last;
 #define RESULT_ACTION 2
 #define RESULT_ROW 3
 
-/* Begin to count; with a row type, rows are kept too. */
-void
-orm_begin_results(OrmUpsertResults *results, Oid row_type)
+/* Begin to keep rows. */
+static void
+begin_rows(OrmUpsertResults *results)
 {
 	AttrNumber	column = RESULT_ORDINAL;
 	Oid			operator = Int8LessOperator;
 	Oid			collation = InvalidOid;
 	bool		nulls_first = false;
 
+	results->rows = tuplesort_begin_heap(results->row_type, 1, &column, &operator, &collation,
+										 &nulls_first, work_mem, NULL, TUPLESORT_NONE);
+}
+
+/* Begin to count; with a row type, rows are kept too. */
+void
+orm_begin_results(OrmUpsertResults *results, Oid row_type)
+{
 	memset(results, 0, sizeof(*results));
 	if (!OidIsValid(row_type))
 		return;
@@ -49,8 +57,18 @@ orm_begin_results(OrmUpsertResults *results, Oid row_type)
 	TupleDescInitEntry(results->row_type, RESULT_ACTION, "action", TEXTOID, -1, 0);
 	TupleDescInitEntry(results->row_type, RESULT_ROW, "result", row_type, -1, 0);
 	results->slot = MakeSingleTupleTableSlot(results->row_type, &TTSOpsVirtual);
-	results->rows = tuplesort_begin_heap(results->row_type, 1, &column, &operator, &collation,
-										 &nulls_first, work_mem, NULL, TUPLESORT_NONE);
+	begin_rows(results);
+}
+
+/* Forget what was noted since "before"; no row was kept until then. */
+void
+orm_restart_results(OrmUpsertResults *results, const OrmUpsertResults *before)
+{
+	memcpy(results->counts, before->counts, sizeof(results->counts));
+	if (results->rows == NULL)
+		return;
+	tuplesort_end(results->rows);
+	begin_rows(results);
 }
 
 /* Count one row of the input, and keep what there is to return of it. */

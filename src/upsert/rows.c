@@ -140,6 +140,13 @@ orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull)
 									 GetPerTupleExprContext(rows->estate), isnull);
 }
 
+/* Release the memory of defaults: the row that they were for is through. */
+void
+orm_forget_defaults(OrmUpsertRows *rows)
+{
+	ResetPerTupleExprContext(rows->estate);
+}
+
 /*
  * Complete the columns that the key depends on by their defaults.  Without a
  * key is a row whose default is not known before it is inserted.

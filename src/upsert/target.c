@@ -26,7 +26,7 @@
 
 #include "compat.h"
 #include "policy.h"
-#include "upsert.h"
+#include "run.h"
 #include "util/names.h"
 #include "util/spi.h"
 
@@ -158,6 +158,7 @@ fill_target(OrmUpsertTarget *target, Relation rel, const OrmUpsertSource *source
 	orm_find_arbiter(rel, options->conflict, &target->arbiter);
 	orm_choose_columns(rel, source, options, target);
 	orm_write_upsert_statement(rel, target);
+	target->direct = orm_may_write_directly(rel, target);
 	AtEOXact_GUC(true, level);
 }
 

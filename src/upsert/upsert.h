@@ -114,6 +114,7 @@ typedef struct OrmUpsertTarget
 
 	int			ncolumns;		/* that are supplied */
 	AttrNumber *columns;
+	int		   *positions;		/* among them, by number of the column, or -1 */
 	Bitmapset  *partial;		/* ... by some rows only, as numbers */
 	Bitmapset  *kept;			/* ... those that stamp triggers keep */
 	Bitmapset  *update;			/* ... those that an existing row takes over */
@@ -128,6 +129,7 @@ typedef struct OrmUpsertTarget
 	Bitmapset  *filled;			/* columns that a new row gets from an
 								 * existing one */
 
+	bool		direct;			/* may rows be written without a statement? */
 	bool		locks;			/* is an existing row locked when it is found? */
 
 	TupleDesc	store;
@@ -220,6 +222,7 @@ extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
 extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
 extern List *orm_duplicates_of(OrmUpsertRows *rows, int64 ordinal);
 extern bool orm_rows_lack_kept(const OrmUpsertRows *rows);
+extern void orm_forget_defaults(OrmUpsertRows *rows);
 extern void orm_end_rows(OrmUpsertRows *rows);
 
 /* deleted.c: deleted rows with a key of the input */
@@ -238,6 +241,7 @@ extern void orm_upsert(Relation rel, OrmUpsertSource *source,
 
 /* results.c: what is told of it */
 extern void orm_begin_results(OrmUpsertResults *results, Oid row_type);
+extern void orm_restart_results(OrmUpsertResults *results, const OrmUpsertResults *before);
 extern void orm_add_result(OrmUpsertResults *results, int64 ordinal, OrmUpsertAction action,
 						   Datum row, bool isnull);
 extern void orm_finish_results(OrmUpsertResults *results, Oid relid);

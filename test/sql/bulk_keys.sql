@@ -151,11 +151,11 @@ SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('late', '{"id": 1, "n
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('late', '{"id": 1, "n": 5}', '{id}')$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('late', '{"id": 1, "n": 5}', '{code}')$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('late', '{"id": 1, "n": 5}', '{late_code}')$$);
--- next to one that can be asked, columns mean both, as ON CONFLICT has it; a name means one
+-- next to one that can be asked, as ON CONFLICT of the columns has it
 CALL compare.in_both('ALTER TABLE late ADD CONSTRAINT late_now UNIQUE (id)');
 SELECT * FROM compare.failure($$INSERT INTO late VALUES (1, 1, 5) ON CONFLICT (id) DO UPDATE SET n = 5$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('late', '{"id": 1, "n": 5}', '{id}')$$);
-SELECT compare.bulk('late', '[{"id": 1, "n": 5}, {"id": 3, "n": 6}]', '{"conflict": ["late_now"]}', 't.id = r.id');
+SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('late', '{"id": 1, "n": 5}', '{late_now}')$$);
 CALL compare.in_both('ALTER TABLE late DROP CONSTRAINT late_id');
 SELECT compare.bulk('late', '[{"id": 1, "n": 5}, {"id": 3, "n": 6}]', '{"conflict": ["id"]}');
 -- another deferred key does not hinder, and is checked when its time has come
@@ -239,6 +239,19 @@ SELECT compare.bulk('booking', '[{"room": "b", "at": "2001-01-01 17:00", "state"
 -- by default the columns of the expression are updated, as they are not the key themselves
 SELECT compare.bulk('booking', '[{"room": "A", "at": "2001-01-01 17:00", "n": 10}]',
 					'{"conflict": ["booking_day"]}', 'upper(t.room) = upper(r.room) AND date_trunc(''day'', t.at) = date_trunc(''day'', r.at) AND t.state <> ''cancelled''');
+-- what the key costs is no matter, nor how it is looked for
+CALL compare.in_both($$
+	CREATE FUNCTION costly(text) RETURNS text IMMUTABLE COST 1000000 LANGUAGE plpgsql AS 'BEGIN RETURN lower($1); END';
+	CREATE TABLE member (id int, email text, n int);
+	CREATE UNIQUE INDEX member_email ON member (costly(email)) WHERE n <> 0;
+	INSERT INTO member SELECT i, 'Mail' || i, i FROM generate_series(1, 5) AS i;
+$$);
+SELECT compare.bulk('member', '[{"email": "mail2", "n": 20}, {"email": "MAIL4", "n": 4}, {"email": "y", "n": 5}]', '{"conflict": ["member_email"], "update_columns": ["n"]}', 'lower(t.email) = lower(r.email) AND t.n <> 0 AND r.n <> 0');
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+SELECT compare.bulk('member', '[{"email": "mail2", "n": 20}, {"email": "MAIL4", "n": 4}, {"email": "y", "n": 5}]', '{"conflict": ["member_email"], "update_columns": ["n"]}', 'lower(t.email) = lower(r.email) AND t.n <> 0 AND r.n <> 0');
+RESET enable_indexscan;
+RESET enable_bitmapscan;
 -- whatever makes the value of an absent key, a conflict is seen
 CALL compare.in_both($$
 	CREATE TABLE setting (tenant int DEFAULT 1, name text, value text, PRIMARY KEY (tenant, name));

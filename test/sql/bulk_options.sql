@@ -96,6 +96,7 @@ SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "
 SELECT compare.bulk('post', '[{"id": 1, "title": "title 1", "version": 5}, {"id": 2, "title": "title 2", "version": 4}]', '{"version_column": "version"}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "d"}]', '{"version_column": "version"}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": null}, {"id": 2, "title": "a", "version": 4}]', '{"version_column": "version"}');
+-- what is skipped anyway is not stale
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}, {"id": 2, "title": "a", "version": 5}]', '{"version_column": "version", "on_conflict": "nothing"}');
 SELECT compare.bulk('post', '[{"id": 1, "code": "c1", "title": "a", "n": 7, "created_by": "bob", "version": 5}, {"id": 2, "code": "c2", "title": "a", "n": 7, "created_by": "bob", "version": 1}]', '{"version_column": "version"}');
 SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}]', '{"version_column": "version", "update_columns": ["n"]}');

@@ -61,7 +61,7 @@ $$;
 -- Whether a condition looks at a column.
 CREATE FUNCTION compare.takes(same text, "column" name) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
-SELECT same ~ ('\m[rt]\.' || regexp_replace(quote_ident("column"), '(\W)', '\\\1', 'g') || '(?!\w)')
+SELECT same ~ ('\m[rt]\."?' || regexp_replace("column", '(\W)', '\\\1', 'g') || '"?(?!\w)')
 $$;
 
 -- One row as a FROM item "r": the columns that it gives, and those of the key.
@@ -143,11 +143,11 @@ BEGIN
 								   (SELECT string_agg('r.' || quote_ident(c), ', ') FROM unnest(columns) AS c), source)
 						INTO result USING given[i];
 				END IF;
-			ELSIF place.stale THEN
-				actions[i] := 'stale';
-				result := place.result;
 			ELSIF options ->> 'on_conflict' = 'nothing' THEN
 				actions[i] := 'skipped';
+				result := place.result;
+			ELSIF place.stale THEN
+				actions[i] := 'stale';
 				result := place.result;
 			ELSIF NOT place.changed THEN
 				actions[i] := 'unchanged';

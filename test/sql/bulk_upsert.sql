@@ -214,6 +214,53 @@ SELECT compare.bulk('node', '[{"id": 3, "parent": 1}, {"id": 4, "product": 77}]'
 SELECT compare.bulk('node', '[{"id": 2, "parent": 77}]');
 
 --
+-- Settings of the session are no matter: how plans are made, how names and values are written
+--
+CALL compare.in_both($$
+	CREATE TABLE reading (id int PRIMARY KEY, f float8, r real, at timestamptz, span interval, raw bytea, n numeric DEFAULT 1.50, part int);
+	CREATE INDEX ON reading (part);
+	CREATE UNIQUE INDEX reading_part ON reading (part, id) WHERE part > 0;
+	INSERT INTO reading SELECT i, i / 3.0, i / 7.0, '2001-01-01Z', '1 day 1 hour', decode('00ff', 'hex'), i, i % 3 FROM generate_series(1, 40) AS i;
+$$);
+CREATE FUNCTION soft.readings() RETURNS text LANGUAGE sql SET search_path = soft AS $$
+	SELECT compare.bulk('reading', '[{"id": 7, "f": 0.1, "at": "2001-02-03 04:05:06.789Z"}, {"id": 1, "f": 0.333333333333333333, "at": "2001-01-01Z"}, {"id": 99, "f": 1e-300, "at": null}, {"id": 3, "f": 1, "at": "2001-01-01Z"}]')
+		|| E'\n' || compare.bulk('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 30, "part": 0, "r": 0.2, "f": 1}, {"id": 1, "part": 1}, {"id": 77, "part": 2, "span": "P1M"}]', '{"conflict": ["id"]}')
+		|| E'\n' || compare.bulk('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 77, "part": 2, "r": 0.2}, {"id": 78, "part": 0, "r": 0.2}, {"id": 1, "part": 1, "r": 5}]', '{"conflict": ["part", "id"]}', 't.id = r.id AND t.part = r.part AND t.part > 0')
+$$;
+CREATE FUNCTION soft.under(setting text, value text, usual text) RETURNS text LANGUAGE plpgsql SET search_path = soft AS $$
+DECLARE
+	before text := current_setting(setting);
+	result text;
+BEGIN
+	PERFORM set_config(setting, value, true);
+	result := readings();
+	PERFORM set_config(setting, before, true);
+	RETURN CASE WHEN result = usual THEN 'no matter' ELSE result END;
+END
+$$;
+SELECT readings() AS usual \gset
+\echo :usual
+SELECT name, value, under(name, value, :'usual') FROM (VALUES
+	('enable_nestloop', 'off'), ('enable_indexscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_material', 'off'),
+	('enable_sort', 'off'), ('join_collapse_limit', '1'), ('from_collapse_limit', '1'), ('geqo_threshold', '2'), ('random_page_cost', '1000'), ('cpu_tuple_cost', '1000'),
+	('plan_cache_mode', 'force_generic_plan'), ('plan_cache_mode', 'force_custom_plan'), ('jit_above_cost', '0'), ('default_statistics_target', '1'),
+	('quote_all_identifiers', 'on'), ('backslash_quote', 'off'), ('escape_string_warning', 'off'), ('transform_null_equals', 'on'),
+	('datestyle', 'German'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'escape'), ('timezone', 'UTC'), ('array_nulls', 'off'),
+	('default_toast_compression', 'pglz'), ('default_tablespace', 'pg_default'), ('work_mem', '64kB'), ('statement_timeout', '60s'), ('lock_timeout', '60s')
+) AS v (name, value);
+ANALYZE reading;
+SELECT under('enable_nestloop', 'off', :'usual');
+SELECT under('cpu_operator_cost', '0', :'usual');
+BEGIN;
+SET LOCAL standard_conforming_strings = off;
+SET LOCAL escape_string_warning = off;
+SET LOCAL extra_float_digits = -10;
+SELECT * FROM orm_ext.bulk_upsert('reading', '[{"id": 1, "f": 0.3333333333333333}, {"id": 2, "f": 0.66666666666666663, "raw": "\\\\x00ff"}, {"id": 3, "f": 0.1234567890123456}, {"id": 99, "f": 0.1234567890123456}]');
+RESET extra_float_digits;
+SELECT id, f FROM reading WHERE id IN (3, 99) ORDER BY id;
+ROLLBACK;
+
+--
 -- Many rows: as the plain statement
 --
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('product', (SELECT jsonb_agg(jsonb_build_object('id', i, 'name', 'product ' || i % 10)) FROM generate_series(1, 20000) AS i))$$,

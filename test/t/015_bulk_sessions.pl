@@ -25,6 +25,8 @@ log_statement = none
 max_prepared_transactions = 5
 shared_buffers = 16MB
 work_mem = 4MB
+max_replication_slots = 4
+max_wal_senders = 4
 wal_level = logical));
 
 create_database($node, 'app');
@@ -181,16 +183,21 @@ sub client
 		}
 		elsif ($what < 0.8)
 		{
-			# in a transaction, after one that was rolled back to a savepoint, and perhaps rolled back as a whole
+			# In a transaction, after one that was rolled back to a savepoint, and perhaps rolled back as a whole.
+			# Rows are revived in subtransactions: whoever waits for one of these waits for the whole transaction,
+			# even when it has been rolled back, as in plain PostgreSQL.  So no more rows are locked then.
 			my $end = rand() < 0.5 ? 'COMMIT' : 'ROLLBACK';
 
 			$session->query('BEGIN');
 			$session->query('SAVEPOINT a');
 			batch($session, $client, $side, 1_000_000 + $number, [ some_keys(20) ], $result) or last;
 			$session->query('ROLLBACK TO SAVEPOINT a');
-			$told = batch($session, $client, $side, $value, [ some_keys(20) ], $result) or last;
+			if ($side ne 'soft')
+			{
+				$told = batch($session, $client, $side, $value, [ some_keys(20) ], $result) or last;
+			}
 			$session->query($end);
-			remember($result, $side, $value, $told) if $end eq 'COMMIT';
+			remember($result, $side, $value, $told) if $told && $end eq 'COMMIT';
 		}
 		elsif ($what < 0.9)
 		{
@@ -712,23 +719,23 @@ for (@shapes)
 }
 # ... in the same session, in one transaction
 ask($node, 'app', 'DROP TABLE shape');
-is(join(' ', row_of($session->query(q(
+is(join(' ', grep { /^\(|^ERROR/ } $session->query(q(
 		BEGIN;
 		CREATE TABLE shape (id int PRIMARY KEY, n int);
-		SELECT orm_ext.bulk_upsert('shape', '{"id": 1, "n": 1}');
+		SELECT * FROM orm_ext.bulk_upsert('shape', '{"id": 1, "n": 1}');
 		ALTER TABLE shape ADD COLUMN m int DEFAULT 7;
-		SELECT orm_ext.bulk_upsert('shape', '{"id": 1, "m": 2}');
+		SELECT * FROM orm_ext.bulk_upsert('shape', '{"id": 1, "m": 2}');
 		DROP TABLE shape;
 		CREATE TABLE shape (m int, id int, PRIMARY KEY (m, id));
-		COMMIT;)), row_of($session->query(q(SELECT * FROM orm_ext.bulk_upsert('shape', '[{"id": 1, "m": 1}, {"id": 1, "m": 2}]'))))))
-	=~ /2 0 0 0$/ ? 'right' : 'wrong', 'right', 'definitions of this session');
+		SELECT * FROM orm_ext.bulk_upsert('shape', '[{"id": 1, "m": 1}, {"id": 1, "m": 2}]');
+		COMMIT;))), '(1,0,0,0) (0,1,0,0) (2,0,0,0)', 'definitions of this session');
 
 note 'the extension goes and comes';
 
 $session->query('SET client_min_messages = error');
 is(($session->query('DROP EXTENSION orm_ext CASCADE'))[0], 'DROP EXTENSION', 'DROP EXTENSION');
 like(join(' ', $session->copy(q(COPY shape FROM STDIN WITH (on_conflict 'update')), "1\t1\n")), qr/^ERROR/, '... COPY does not take the options then');
-like(join(' ', $session->query(q(SELECT * FROM orm_ext.bulk_upsert('shape', '{"id": 1, "m": 3}')))), qr/ERROR 3F000/, '... and there is no function');
+like(join(' ', $session->query(q(SELECT * FROM orm_ext.bulk_upsert('shape', '{"id": 1, "m": 3}')))), qr/ERROR (3F000|42883)/, '... and there is no function');
 is(($session->query('CREATE EXTENSION orm_ext'))[0], 'CREATE EXTENSION', 'CREATE EXTENSION');
 is(join(' ', row_of($session->query(q(SELECT * FROM orm_ext.bulk_upsert('shape', '[{"id": 1, "m": 1}, {"id": 1, "m": 3}]'))))), '1 0 1 0', '... both are back');
 is(join(' ', $session->copy(q(COPY shape FROM STDIN WITH (on_conflict 'update')), "4\t1\n1\t1\n")), 'COPY 2 Ready I', '... COPY too');

@@ -505,7 +505,7 @@ my $statements = qq(
 	COPY t TO STDOUT WITH (on_conflict 'update');
 	COPY t TO STDOUT WITH (conflict_columns (id));
 	COPY t FROM '/no/such/file';
-	COPY t FROM STDIN (FORMAT csv, no_such_option 5);
+	COPY t FROM '/no/such/file' (FORMAT csv, no_such_option 5);
 	COPY t FROM PROGRAM 'exit 5';
 	COPY t FROM PROGRAM 'printf "x"' CSV HEADER QUOTE '"' FORCE NOT NULL x;
 	COPY BINARY t TO '$folder/binary';
@@ -519,9 +519,9 @@ my $statements = qq(
 	COPY part FROM PROGRAM 'printf "1\\n20\\n"';
 	COPY part_1 FROM PROGRAM 'printf "1\\n20\\n"';
 	COPY loose FROM PROGRAM 'printf "1\\n1\\n"';
-	COPY no_such_table FROM STDIN;
-	COPY t (id, id) FROM STDIN;
-	COPY pg_class TO PROGRAM 'cat > /dev/null';
+	COPY no_such_table FROM PROGRAM 'true';
+	COPY t (id, id) FROM PROGRAM 'true';
+	COPY (SELECT 1) TO PROGRAM 'cat > /dev/null';
 	EXPLAIN (COSTS off) SELECT * FROM t;
 	TABLE t;
 	TABLE u;

@@ -3,6 +3,7 @@
 All ways are tried; then the best of them meet again, and take turns for longer.
 """
 
+import itertools
 import os
 import random
 from typing import NamedTuple
@@ -62,15 +63,22 @@ class Cell(NamedTuple):
         """What the figures call it."""
         return f'{MIXES[self.mix].name}, {self.size:,} a batch'
 
-    def input(self, turns, seed):
-        """Batches for some turns."""
+    def sizes(self, turns):
+        """Sizes of the batches of an input."""
         size = SIZES[self.size]
-        return batches(MIXES[self.mix], [*size.warm, *[self.size] * (turns * size.in_a_row)], seed)
+        return [*size.warm, *[self.size] * (turns * size.in_a_row)]
 
-    def measure(self, lanes, turns, seed):
+    def measure(self, lanes, rows):
         """What each turn of each lane has cost."""
         size = SIZES[self.size]
-        return take_turns(lanes, self.input(turns, seed), len(size.warm), size.in_a_row)
+        return take_turns(lanes, rows, len(size.warm), size.in_a_row)
+
+
+def inputs(cells):
+    """An input for each cell to be tried; no key is in two of them."""
+    sizes = [cell.sizes(SIZES[cell.size].tried) for cell in cells]
+    rows = iter(batches(MIXES[cells[0].mix], sum(sizes, []), 1))
+    return [list(itertools.islice(rows, len(some))) for some in sizes]
 
 
 def spent_by(ways):
@@ -93,9 +101,9 @@ def try_all(tables, mix, sizes):
     for start in range(0, len(ways), LANES):
         some = ways[start:start + LANES]
         with tables.lanes([WAYS[way] for way in some]) as lanes:
-            for cell in cells:
+            for cell, rows in zip(cells, inputs(cells)):
                 taking = [(way, lane) for way, lane in zip(some, lanes) if way in tried[cell.size]]
-                costs = cell.measure([lane for _, lane in taking], SIZES[cell.size].tried, cell.size)
+                costs = cell.measure([lane for _, lane in taking], rows)
                 for (way, _), cost in zip(taking, costs):
                     tried[cell.size][way] += cost
     return tried
@@ -105,10 +113,11 @@ def meet(tables, cell, ways):
     """What each turn of some ways has cost, by way; fresh tables for them."""
     size, spent = SIZES[cell.size], spent_by(ways)
     for number in range(size.rounds):
+        rows = batches(MIXES[cell.mix], cell.sizes(size.turns), number)
         for start in range(0, len(ways), size.room):
             some = ways[start:start + size.room]
             with tables.lanes([WAYS[way] for way in some]) as lanes:
-                for way, cost in zip(some, cell.measure(lanes, size.turns, number)):
+                for way, cost in zip(some, cell.measure(lanes, rows)):
                     spent[way] += cost
     return spent
 

@@ -4,7 +4,7 @@ What is decided on the way is what bulk upsert has to report; what errors are me
 fail with.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import psycopg2
 
@@ -24,7 +24,16 @@ class Group:
     numbers: list               # from 0
     rank: int = 0               # in the order of the key
     keyed: bool = True          # may there be such a row?
-    values: dict = field(default_factory=dict)
+    decisive: int = 0           # the number that decides
+
+ORDERS = {
+    'input': lambda group: group.decisive,
+    'one by one': lambda group: group.decisive,
+    # A row that is given as deleted is not to be the one that another row finds.
+    'input, keyed ones first': lambda group: (not group.keyed, group.decisive),
+    'key': lambda group: (not group.keyed, group.rank),
+    'key, keyed ones last': lambda group: (group.keyed, group.rank),
+}
 
 
 class ByHand:
@@ -49,14 +58,12 @@ class ByHand:
         kept = {column.name for column in table.stamps.values()}
         return {column: value for column, value in row.items() if value is not None or column not in kept}
 
-    def run(self, in_key_order=False, one_by_one=False):
+    def run(self, order='input'):
         """Writes all rows; needs a transaction, whose savepoint `row` it uses."""
         groups = self.groups()
-        if in_key_order:
-            groups.sort(key=lambda group: (not group.keyed, group.rank))
-        if one_by_one:
-            groups = [Group([number], keyed=group.keyed) for group in groups for number in group.numbers]
-            groups.sort(key=lambda group: group.numbers)
+        if order == 'one by one':
+            groups = [Group([number], 0, group.keyed, number) for group in groups for number in group.numbers]
+        groups.sort(key=ORDERS[order])
         # As in one statement, whose end they wait for.
         deferrable = any(key.deferrable for key in self.table.keys)
         if deferrable:
@@ -167,7 +174,8 @@ class ByHand:
         self.folded = any(len(group.numbers) > 1 for group in groups)
         if self.folded and self.batch.on_duplicate == 'error':
             self.fail('21000', 'two rows have one key')
-        groups.sort(key=lambda group: group.numbers[0 if self.first_wins else -1])
+        for group in groups:
+            group.decisive = group.numbers[0 if self.first_wins else -1]
         return groups
 
     @staticmethod
@@ -189,7 +197,7 @@ class ByHand:
         """One group."""
         batch, numbers = self.batch, group.numbers
         rows = [batch.rows[number] for number in numbers]
-        decisive = numbers[0 if self.first_wins else -1]
+        decisive = group.decisive
         for number in numbers:
             self.outcome.actions[number] = 'duplicate'
         if self.first_wins:
@@ -239,19 +247,16 @@ class ByHand:
             raise Unsure
         place, fits, flags = rows[0][:2], is_true(rows[0][3]), rows[0][4:]
         self.row = rows[0][2]
-        changed = [column for column, flag in zip(columns, flags) if not is_true(flag)]
-        kept = [column.name for column in self.table.stamps.values()]
-        # What a stamp trigger keeps is given where it differs.
-        return place, fits, {column: given[column] for column in columns if column in changed or column not in kept}, \
-            changed
+        return place, fits, {column: given[column] for column in columns}, \
+            [column for column, flag in zip(columns, flags) if not is_true(flag)]
 
     def meet(self, rows, found):
         """A row that is there."""
         place, fits, given, changed = found
-        if not fits:
-            return 'stale'
         if self.batch.on_conflict == 'nothing':
             return 'skipped'
+        if not fits:
+            return 'stale'
         if not changed:
             return 'unchanged'
         self.update(place, given)
@@ -287,16 +292,8 @@ class ByHand:
     def revive(self, place, given, version):
         """Brings a row back."""
         marker = self.table.marker
-        if version is not None or given.get(marker.name, ALIVE[marker.kind.sql]) != ALIVE[marker.kind.sql]:
+        if version is not None or self.batch.on_conflict == 'nothing' or given.get(marker.name, ALIVE[marker.kind.sql]) != ALIVE[marker.kind.sql]:
             raise Unsure
-        kept = [column for column in self.table.stamps.values() if column.name in given]
-        if kept:
-            same = self.session.rows(
-                f"SELECT {', '.join(f't.{column.sql} IS NOT DISTINCT FROM {literal(given[column.name])}' for column in kept)}"
-                f" FROM {self.target} AS t WHERE {self.at(place)}")[0]
-            for column, flag in zip(kept, same):
-                if is_true(flag):
-                    del given[column.name]
         self.update(place, {**given, marker.name: ALIVE[marker.kind.sql]})
 
     # The SQL

@@ -48,8 +48,8 @@ class Customer(Base):
     name = Column(Text, nullable=False)
 
 
-class Document(Base):
-    __tablename__ = 'documents'
+class Draft(Base):
+    __tablename__ = 'drafts'
 
     id = Column(BigInteger, Identity(), primary_key=True)
     title = Column(Text, nullable=False)

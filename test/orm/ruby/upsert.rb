@@ -14,7 +14,7 @@ class TwinProduct < ActiveRecord::Base
   self.table_name = 'twins'
 end
 class Customer < ActiveRecord::Base; end
-class Document < ActiveRecord::Base; end
+class Draft < ActiveRecord::Base; end
 
 # One that changes, one that is new, one that stays as it is, and another new.
 ROWS = [
@@ -149,17 +149,17 @@ end
 
 # As from a form in which many rows were edited.
 scenario 'lock_version' do
-  rows = Document.order(:id).map { |document| document.slice(:id, :lock_version).merge(title: 'mine') }
-  Document.find(2).update!(title: 'theirs')
+  rows = Draft.order(:id).map { |draft| draft.slice(:id, :lock_version).merge(title: 'mine') }
+  Draft.find(2).update!(title: 'theirs')
   answer = connection.exec_query(<<~SQL, 'Upsert', [bind('rows', rows.to_json)]).rows
-    SELECT ordinal, action FROM orm_ext.bulk_upsert_returning(NULL::documents, $1,
+    SELECT ordinal, action FROM orm_ext.bulk_upsert_returning(NULL::drafts, $1,
       version_column => 'lock_version')
   SQL
   equal(answer, [[1, 'updated'], [2, 'stale'], [3, 'updated']])
-  equal(Document.order(:id).pluck(:title), %w[mine theirs mine])
-  document = Document.find(1)
-  document.update!(title: 'again')
-  equal(document.lock_version, rows[0]['lock_version'] + 2)
+  equal(Draft.order(:id).pluck(:title), %w[mine theirs mine])
+  draft = Draft.find(1)
+  draft.update!(title: 'again')
+  equal(draft.lock_version, rows[0]['lock_version'] + 2)
 end
 
 scenario 'a deleted row is revived' do

@@ -262,9 +262,9 @@ $suite->scenario('pgsqlCopyFromArray and another key', function (Suite $suite) {
 $suite->scenario('pg_copy_from and the setting', function (Suite $suite) {
     $pg = pg_connect('dbname=doctrine_managed', PGSQL_CONNECT_FORCE_NEW);
     pg_query($pg, "SET orm_ext.copy_on_conflict = 'update'");
-    equal(pg_copy_from($pg, 'documents', ["2\tzwei\t0\t\\N\t\\N\n", "9\tnew\t\\N\t\\N\t\\N\n"]), true);
+    equal(pg_copy_from($pg, 'drafts', ["2\tzwei\t0\t\\N\t\\N\n", "9\tnew\t\\N\t\\N\t\\N\n"]), true);
     equal(pg_fetch_row(pg_query($pg, 'SELECT inserted, updated FROM orm_ext.last_bulk_result()')), ['1', '1']);
-    equal(pg_fetch_all_columns(pg_query($pg, 'SELECT title FROM documents ORDER BY id')), ['one', 'zwei', 'three', 'new']);
+    equal(pg_fetch_all_columns(pg_query($pg, 'SELECT title FROM drafts ORDER BY id')), ['one', 'zwei', 'three', 'new']);
     pg_close($pg);
 });
 

@@ -1,0 +1,415 @@
+/*-------------------------------------------------------------------------
+ *
+ * direct.c
+ *		Writing the rows of a bulk upsert without a statement.
+ *
+ * Most tables need nothing of what only a statement does: they have no
+ * policies of row-level security, no partitions, no triggers for statements,
+ * and no trigger of somebody else before an INSERT.  Their rows are looked up
+ * in the unique index and written as logical replication writes them
+ * (execReplication.c), in the order of the key, which saves the executor's
+ * nodes, a second look-up and the token of ON CONFLICT: a third to a half of
+ * the time.
+ *
+ * What ON CONFLICT is for is what others do at the same time.  Here such a row
+ * ends the attempt: a unique violation, or a row that was changed since it was
+ * looked up.  All that was written is rolled back to before the first row, and
+ * the statement does the work.  Rows are locked in the same order both ways.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/sysattr.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "run.h"
+#include "util/names.h"
+
+/* What writing takes, besides the run. */
+typedef struct DirectWrite
+{
+	OrmUpsertRun *run;
+	Relation	rel;
+	Relation	index;
+	EState	   *estate;
+	ResultRelInfo *result;
+	EPQState	epq;
+	IndexScanDesc scan;
+	ScanKeyData keys[INDEX_MAX_KEYS];
+	TupleTableSlot *existing;	/* the row that has the key */
+	TupleTableSlot *new_row;
+	LockTupleMode lock;			/* that an update takes */
+} DirectWrite;
+
+/* Can a trigger of a table be fired by writing rows one by one? */
+static bool
+allows_trigger(const Trigger *trigger)
+{
+	if (!TRIGGER_FOR_INSERT(trigger->tgtype) && !TRIGGER_FOR_UPDATE(trigger->tgtype))
+		return true;
+	if (!TRIGGER_FOR_ROW(trigger->tgtype) || trigger->tgoldtable || trigger->tgnewtable)
+		return false;
+	return !TRIGGER_FOR_BEFORE(trigger->tgtype) || orm_library_symbol(trigger->tgfoid) != NULL;
+}
+
+/* Does a column that is not supplied need a check of its domain? */
+static bool
+needs_domain_check(const OrmUpsertTarget *target)
+{
+	for (int i = 0; i < target->rowtype->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(target->rowtype, i);
+
+		if (!att->attisdropped && !att->attgenerated && target->defaults[i] == NULL &&
+			(target->positions[i] < 0 || bms_is_member(i + 1, target->partial)) &&
+			DomainHasConstraints(att->atttypid))
+			return true;
+	}
+	return false;
+}
+
+/* May the rows of a table be written directly? */
+bool
+orm_may_write_directly(Relation rel, const OrmUpsertTarget *target)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rules != NULL ||
+		rel->rd_rel->relrowsecurity || target->options.on_deleted != ORM_DELETED_INSERT ||
+		needs_domain_check(target))
+		return false;
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (!allows_trigger(&triggers->triggers[i]))
+			return false;
+	}
+	return true;
+}
+
+/* A set of columns, as permissions name them. */
+static Bitmapset *
+permission_columns(const AttrNumber *columns, int count)
+{
+	Bitmapset  *set = NULL;
+
+	for (int i = 0; i < count; i++)
+		set = bms_add_member(set, columns[i] - FirstLowInvalidHeapAttributeNumber);
+	return set;
+}
+
+/* The columns that an existing row is given. */
+static Bitmapset *
+updated_columns(const OrmUpsertTarget *target)
+{
+	Bitmapset  *set = NULL;
+	int			attno = -1;
+
+	while ((attno = bms_next_member(target->update, attno)) >= 0)
+		set = bms_add_member(set, attno - FirstLowInvalidHeapAttributeNumber);
+	if (target->version != InvalidAttrNumber && !target->version_is_kept)
+		set = bms_add_member(set, target->version - FirstLowInvalidHeapAttributeNumber);
+	return set;
+}
+
+/* Check permissions as for the statement, and set the executor's state up. */
+static void
+begin_executor(DirectWrite *write)
+{
+	const OrmUpsertTarget *target = write->run->target;
+	const bool	updates = target->options.on_conflict == ORM_CONFLICT_UPDATE;
+	Bitmapset  *selected = permission_columns(target->compared, target->ncompared);
+	Bitmapset  *updated = updates ? updated_columns(target) : NULL;
+	EState	   *estate = CreateExecutorState();
+	int			attno = -1;
+
+	while ((attno = bms_next_member(target->arbiter.referenced, attno)) >= 0)
+		selected = bms_add_member(selected, attno - FirstLowInvalidHeapAttributeNumber);
+	orm_exec_range_table(estate, write->rel,
+						 ACL_SELECT | ACL_INSERT | (bms_is_empty(updated) ? 0 : ACL_UPDATE),
+						 selected, permission_columns(target->columns, target->ncolumns), updated);
+	estate->es_snapshot = GetActiveSnapshot();
+	estate->es_output_cid = GetCurrentCommandId(true);
+	write->estate = estate;
+	write->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(write->result, write->rel, 1, NULL, 0);
+	estate->es_opened_result_relations = list_make1(write->result);
+	ExecOpenIndices(write->result, false);
+	orm_eval_plan_qual_init(&write->epq, estate);
+	write->lock = ExecUpdateLockMode(estate, write->result);
+}
+
+/* Prepare to look rows up by the key. */
+static void
+begin_lookup(DirectWrite *write)
+{
+	const OrmArbiter *arbiter = &write->run->target->arbiter;
+
+	write->index = index_open(arbiter->index, AccessShareLock);
+	for (int i = 0; i < arbiter->nkeys; i++)
+		ScanKeyEntryInitialize(&write->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
+							   arbiter->collations[i], get_opcode(arbiter->equals[i]), (Datum) 0);
+	write->scan = orm_index_beginscan(write->rel, write->index, write->estate->es_snapshot,
+									  arbiter->nkeys);
+	write->existing = table_slot_create(write->rel, &write->estate->es_tupleTable);
+	write->new_row = ExecInitExtraTupleSlot(write->estate, RelationGetDescr(write->rel), &TTSOpsVirtual);
+}
+
+/* Look the row up that has the key of the row of the store. */
+static bool
+look_up(DirectWrite *write)
+{
+	const OrmUpsertTarget *target = write->run->target;
+	TupleTableSlot *row = write->run->row;
+	bool		isnull;
+
+	if (target->may_lack_key && !DatumGetBool(slot_getattr(row, ORM_STORE_KEYED, &isnull)))
+		return false;
+	for (int i = 0; i < target->arbiter.nkeys; i++)
+	{
+		ScanKey		key = &write->keys[i];
+
+		key->sk_argument = slot_getattr(row, target->key_positions[i], &isnull);
+		if (isnull && !target->arbiter.nulls_not_distinct)
+			return false;
+		key->sk_flags = isnull ? SK_ISNULL | SK_SEARCHNULL : 0;
+	}
+	index_rescan(write->scan, write->keys, target->arbiter.nkeys, NULL, 0);
+	return index_getnext_slot(write->scan, ForwardScanDirection, write->existing);
+}
+
+/* Return the row in a slot, if rows are returned. */
+static void
+keep_row(DirectWrite *write, TupleTableSlot *slot)
+{
+	if (write->run->target->returning)
+		orm_keep_result(write->run, ExecFetchSlotHeapTupleDatum(slot));
+}
+
+/* A new row: what is supplied, and defaults. */
+static void
+form_new_row(DirectWrite *write)
+{
+	OrmUpsertRun *run = write->run;
+	TupleTableSlot *slot = ExecClearTuple(write->new_row);
+
+	for (int i = 0; i < run->target->rowtype->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(run->target->rowtype, i);
+
+		slot->tts_isnull[i] = true;
+		slot->tts_values[i] = (Datum) 0;
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		if (run->target->positions[i] >= 0 &&
+			(!bms_is_member(i + 1, run->target->partial) || orm_row_supplies(run, i + 1)))
+			slot->tts_values[i] = orm_row_value(run, i + 1, &slot->tts_isnull[i]);
+		else
+			slot->tts_values[i] = orm_default_value(run->rows, i + 1, &slot->tts_isnull[i]);
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Insert the row; a trigger may prevent it. */
+static void
+insert_row(DirectWrite *write)
+{
+	orm_check_identity(write->run);
+	form_new_row(write);
+	ItemPointerSetInvalid(&write->new_row->tts_tid);
+	ExecSimpleRelationInsert(write->result, write->estate, write->new_row);
+	write->run->written = ItemPointerIsValid(&write->new_row->tts_tid);
+	if (write->run->written)
+		keep_row(write, write->new_row);
+}
+
+/* Raise a version that no trigger keeps. */
+static void
+raise_version(DirectWrite *write, TupleTableSlot *slot)
+{
+	const OrmUpsertTarget *target = write->run->target;
+	int			i = target->version - 1;
+
+	if (target->version == InvalidAttrNumber || target->version_is_kept || slot->tts_isnull[i])
+		return;
+	slot->tts_values[i] = orm_next_version(target, slot->tts_values[i]);
+}
+
+/* The existing row with what it takes over. */
+static void
+form_updated_row(DirectWrite *write)
+{
+	const OrmUpsertTarget *target = write->run->target;
+	TupleTableSlot *slot = ExecClearTuple(write->new_row);
+	int			attno = -1;
+
+	slot_getallattrs(write->existing);
+	memcpy(slot->tts_values, write->existing->tts_values, sizeof(Datum) * target->rowtype->natts);
+	memcpy(slot->tts_isnull, write->existing->tts_isnull, sizeof(bool) * target->rowtype->natts);
+	while ((attno = bms_next_member(target->update, attno)) >= 0)
+	{
+		if (!bms_is_member(attno, target->partial) || orm_row_supplies(write->run, attno))
+			slot->tts_values[attno - 1] = orm_row_value(write->run, attno, &slot->tts_isnull[attno - 1]);
+	}
+	raise_version(write, slot);
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Update the existing row; false if somebody else was faster. */
+static bool
+update_row(DirectWrite *write)
+{
+	TM_FailureData failure;
+
+	if (table_tuple_lock(write->rel, &write->existing->tts_tid, write->estate->es_snapshot,
+						 write->existing, write->estate->es_output_cid, write->lock,
+						 LockWaitBlock, 0, &failure) != TM_Ok)
+		return false;
+	form_updated_row(write);
+	ItemPointerSetInvalid(&write->new_row->tts_tid);
+	ExecSimpleRelationUpdate(write->result, write->estate, &write->epq,
+							 write->existing, write->new_row);
+	write->run->written = write->run->conflicted = ItemPointerIsValid(&write->new_row->tts_tid);
+	keep_row(write, write->run->written ? write->new_row : write->existing);
+	return true;
+}
+
+/* Read the columns of the existing row that decide about it. */
+static void
+read_existing(DirectWrite *write)
+{
+	OrmUpsertRun *run = write->run;
+
+	for (int i = 0; i < run->target->ncompared; i++)
+		run->existing[i] = slot_getattr(write->existing, run->target->compared[i],
+										&run->existing_nulls[i]);
+}
+
+/* Write one row of the store; false if the statement has to do it. */
+static bool
+write_row(DirectWrite *write)
+{
+	OrmUpsertRun *run = write->run;
+
+	ResetPerTupleExprContext(write->estate);
+	if (!look_up(write))
+	{
+		insert_row(write);
+		return true;
+	}
+	read_existing(write);
+	run->verdict = orm_judge(run);
+	if (run->verdict == ORM_VERDICT_DELETED)
+		return false;
+	if (run->verdict == ORM_VERDICT_WRITE)
+		return update_row(write);
+	keep_row(write, write->existing);
+	return true;
+}
+
+/* Write all rows, as one command. */
+static bool
+write_rows(OrmUpsertRun *run, Relation rel)
+{
+	DirectWrite write = {0};
+	bool		done = true;
+
+	write.run = run;
+	write.rel = rel;
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+	begin_executor(&write);
+	begin_lookup(&write);
+	orm_stamps.label(write.estate, orm_rows_lack_kept(run->rows));
+	AfterTriggerBeginQuery();
+
+	while (done && orm_next_row(run))
+	{
+		CHECK_FOR_INTERRUPTS();
+		done = write_row(&write);
+	}
+	index_endscan(write.scan);
+	index_close(write.index, NoLock);
+	if (done)
+		AfterTriggerEndQuery(write.estate);
+	EvalPlanQualEnd(&write.epq);
+	ExecCloseIndices(write.result);
+	ExecResetTupleTable(write.estate->es_tupleTable, false);
+	FreeExecutorState(write.estate);
+	PopActiveSnapshot();
+	if (done)
+		CommandCounterIncrement();
+	return done;
+}
+
+/* Is an error one that the statement may know how to avoid? */
+static bool
+is_conflict(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
+}
+
+/*
+ * Write the rows of the store directly.  False if others are in the way: then
+ * nothing is written.  Errors: those of the INSERT and UPDATE.
+ */
+bool
+orm_write_directly(OrmUpsertRun *run, Relation rel)
+{
+	const OrmUpsertResults before = *run->results;
+	MemoryContext oldcontext = CurrentMemoryContext;
+	ResourceOwner oldowner = CurrentResourceOwner;
+	ErrorContextCallback *callbacks = error_context_stack;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(oldcontext);
+		done = write_rows(run, rel);
+		if (done)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(oldcontext);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcontext);
+		CurrentResourceOwner = oldowner;
+		error_context_stack = callbacks;
+		if (!is_conflict(error))
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(oldcontext);
+	CurrentResourceOwner = oldowner;
+	if (!done)
+	{
+		run->ordinal = 0;
+		orm_restart_results(run->results, &before);
+	}
+	return done;
+}

@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *		One run of a bulk upsert: for the files that write its rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_UPSERT_RUN_H
+#define ORM_UPSERT_RUN_H
+
+#include "postgres.h"
+
+#include "upsert.h"
+
+/* What is thought of the row that is being written. */
+typedef enum OrmVerdict
+{
+	ORM_VERDICT_NEW,				/* no row has its key, as far as was seen */
+	ORM_VERDICT_SAME,
+	ORM_VERDICT_STALE,
+	ORM_VERDICT_SKIP,
+	ORM_VERDICT_DELETED,			/* the row that has its key is deleted */
+	ORM_VERDICT_WRITE				/* an existing row is to be updated */
+} OrmVerdict;
+
+typedef struct OrmUpsertRun
+{
+	OrmUpsertTarget *target;
+	OrmUpsertRows *rows;
+	OrmUpsertResults *results;
+	OrmTombstones *deleted;
+	Tuplestorestate *store;
+	int			read_pointer;
+	const char *table;			/* for messages */
+
+	MemoryContext context;		/* lives as long as the run */
+	MemoryContext row_context;	/* reset from row to row */
+	TupleTableSlot *row;		/* the one that is being written ... */
+	int64		ordinal;		/* ... and its number, 0 if there is none */
+	OrmVerdict	verdict;
+	bool		conflicted;		/* INSERT met a row, which was updated */
+	bool		written;
+	bool		revived;
+	bool		reviving;		/* upsert_conflicts() is asked by a revival */
+	Datum		result;			/* the row to return */
+	bool		has_result;
+	Datum	   *existing;		/* compared columns of an existing row */
+	bool	   *existing_nulls;
+} OrmUpsertRun;
+
+/* engine.c */
+extern void orm_settle_row(OrmUpsertRun *run);
+extern bool orm_next_row(OrmUpsertRun *run);
+extern void orm_check_identity(OrmUpsertRun *run);
+extern void orm_keep_result(OrmUpsertRun *run, Datum row);
+
+/* judge.c: what is to be done about an existing row */
+extern bool orm_row_supplies(const OrmUpsertRun *run, AttrNumber attno);
+extern Datum orm_row_value(const OrmUpsertRun *run, AttrNumber attno, bool *isnull);
+extern OrmVerdict orm_judge(const OrmUpsertRun *run);
+
+extern Datum orm_next_version(const OrmUpsertTarget *target, Datum version);
+
+/* direct.c: without a statement */
+extern bool orm_may_write_directly(Relation rel, const OrmUpsertTarget *target);
+extern bool orm_write_directly(OrmUpsertRun *run, Relation rel);
+
+#endif							/* ORM_UPSERT_RUN_H */
