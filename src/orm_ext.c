@@ -14,6 +14,7 @@
 #include "policy.h"
 #include "stamp/stamp.h"
 #include "status.h"
+#include "upsert/upsert.h"
 
 ORM_MODULE_MAGIC("orm_ext", ORM_EXT_VERSION);
 
@@ -29,6 +30,7 @@ _PG_init(void)
 	orm_change_id_init();
 	orm_change_id_base_init();
 	orm_touch_init();
+	orm_upsert_init();
 	orm_status_init();
 	orm_hooks_init();
 }

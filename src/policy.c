@@ -60,6 +60,7 @@ typedef struct OrmPolicy
 } OrmPolicy;
 
 OrmStampService orm_stamps = {0};
+bool		(*orm_upsert_assigns) (const char *column) = NULL;
 
 static HTAB *policies = NULL;
 

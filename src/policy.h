@@ -54,15 +54,16 @@ typedef struct OrmStampService
 	OrmKeptAs	(*kept_as) (Relation rel, AttrNumber attno);
 
 	/*
-	 * Tell the triggers of rows that are written without a statement of SQL;
-	 * "is_union" says that not each of them is meant to assign all columns
-	 * that are listed, as in MERGE: one counts as listed if its value
-	 * differs.
+	 * Tell the triggers of an upsert's rows that they are such: which columns
+	 * a row is meant to assign is then asked of orm_upsert_assigns.
 	 */
-	void		(*label) (EState *estate, bool is_union);
+	void		(*label_upsert) (EState *estate);
 } OrmStampService;
 
 extern OrmStampService orm_stamps;
+
+/* Does the row that a bulk upsert writes supply a column?  Set by the upserts. */
+extern bool (*orm_upsert_assigns) (const char *column);
 
 extern void orm_policy_init(void);
 

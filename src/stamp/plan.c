@@ -82,7 +82,7 @@ orm_stamp_init(void)
 	plans = hash_create("orm_ext stamps", 64, &ctl,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	orm_stamps.kept_as = kept_as;
-	orm_stamps.label = orm_label_state;
+	orm_stamps.label_upsert = orm_label_upsert;
 }
 
 /* Numbers of the columns that stamp triggers of a relation keep. */

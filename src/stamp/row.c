@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "policy.h"
 #include "stamp.h"
 
 /* Are two values stored alike? */
@@ -177,8 +178,12 @@ orm_stamp_lists(const OrmStampPass *pass, OrmStampRole role)
 {
 	int			member = pass->plan->columns[role].attno - FirstLowInvalidHeapAttributeNumber;
 
-	return bms_is_member(member, pass->trigdata->tg_updatedcols) &&
-		!(orm_stamp_same(pass, role) && orm_may_be_merge(pass->trigdata));
+	if (!bms_is_member(member, pass->trigdata->tg_updatedcols))
+		return false;
+	if (orm_is_upsert(pass->trigdata))
+		return orm_upsert_assigns(NameStr(TupleDescAttr(RelationGetDescr(pass->rel),
+														pass->plan->columns[role].attno - 1)->attname));
+	return !(orm_stamp_same(pass, role) && orm_may_be_merge(pass->trigdata));
 }
 
 /* Give the column of a role a value, if it has not got that already. */

@@ -174,7 +174,8 @@ extern AttrNumber orm_version_column(Relation rel, int *mode);
 /* statement.c: what kind of statement fires a trigger */
 extern void orm_label_statement(QueryDesc *query_desc,
 								bool (*is_soft_delete) (const ModifyTable *node));
-extern void orm_label_state(EState *estate, bool is_union);
+extern void orm_label_upsert(EState *estate);
+extern bool orm_is_upsert(const TriggerData *trigdata);
 extern bool orm_may_be_merge(const TriggerData *trigdata);
 extern bool orm_may_be_soft_delete(const TriggerData *trigdata);
 

@@ -24,13 +24,15 @@
 
 #define KIND_MERGE			1
 #define KIND_SOFT_DELETE	2
+#define KIND_UPSERT			4
 
 /* Labels, by what a statement contains; one without began before we were loaded. */
 static const char *const labels[] = {
 	"ordinary",
 	"MERGE",
 	"soft DELETE",
-	"MERGE and soft DELETE"
+	"MERGE and soft DELETE",
+	"bulk upsert"
 };
 
 /* What one part of a statement is. */
@@ -68,11 +70,11 @@ orm_label_statement(QueryDesc *query_desc, bool (*is_soft_delete) (const ModifyT
 	MemoryContextSetIdentifier(query_desc->estate->es_query_cxt, labels[kinds]);
 }
 
-/* Label what is written without a statement, or lists columns as MERGE does. */
+/* Label what a bulk upsert writes. */
 void
-orm_label_state(EState *estate, bool is_union)
+orm_label_upsert(EState *estate)
 {
-	MemoryContextSetIdentifier(estate->es_query_cxt, labels[is_union ? KIND_MERGE : 0]);
+	MemoryContextSetIdentifier(estate->es_query_cxt, labels[KIND_UPSERT]);
 }
 
 /* What the statement that fires a trigger contains, -1 if it has no label. */
@@ -103,6 +105,13 @@ orm_may_be_merge(const TriggerData *trigdata)
 		return (kinds & KIND_MERGE) != 0;
 	command = orm_command_of_portal(trigdata->tg_relation);
 	return command == CMD_UNKNOWN || command == CMD_MERGE;
+}
+
+/* Is a trigger fired by a bulk upsert? */
+bool
+orm_is_upsert(const TriggerData *trigdata)
+{
+	return statement_kinds(trigdata) == KIND_UPSERT;
 }
 
 /* May a trigger be fired by a DELETE or MERGE that marks rows as deleted? */

@@ -288,44 +288,50 @@ choose_filled(Relation rel, OrmUpsertTarget *target)
 	}
 }
 
+/* Is a column of the key stored as it is supplied, or apart? */
+static bool
+is_stored_apart(const OrmUpsertTarget *target, int key)
+{
+	AttrNumber	attno = target->arbiter.columns[key];
+
+	return target->arbiter.computed[key] != NULL || orm_supplied_position(target, attno) < 0 ||
+		bms_is_member(attno, target->partial);
+}
+
 /* The store that holds the rows of the input. */
 static void
 describe_store(OrmUpsertTarget *target)
 {
 	OrmArbiter *arbiter = &target->arbiter;
 	int			natts = ORM_STORE_FIXED + target->ncolumns;
-	TupleDesc	store = CreateTemplateTupleDesc(natts + arbiter->nkeys);
 
-	TupleDescInitEntry(store, ORM_STORE_ORDINAL, "ordinal", INT8OID, -1, 0);
-	TupleDescInitEntry(store, ORM_STORE_KEYED, "keyed", BOOLOID, -1, 0);
-	TupleDescInitEntry(store, ORM_STORE_PRESENT, "present", BYTEAOID, -1, 0);
+	for (int i = 0; i < arbiter->nkeys; i++)
+		target->key_positions[i] = is_stored_apart(target, i) ? ++natts :
+			orm_store_column(target, arbiter->columns[i]);
+
+	target->store = CreateTemplateTupleDesc(natts);
+	TupleDescInitEntry(target->store, ORM_STORE_ORDINAL, "ordinal", INT8OID, -1, 0);
+	TupleDescInitEntry(target->store, ORM_STORE_KEYED, "keyed", BOOLOID, -1, 0);
+	TupleDescInitEntry(target->store, ORM_STORE_PRESENT, "present", BYTEAOID, -1, 0);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		Form_pg_attribute att = column_of(target, target->columns[i]);
 
-		TupleDescInitEntry(store, ORM_STORE_FIXED + 1 + i, psprintf("c%d", att->attnum),
+		TupleDescInitEntry(target->store, ORM_STORE_FIXED + 1 + i, psprintf("c%d", att->attnum),
 						   att->atttypid, att->atttypmod, att->attndims);
-		TupleDescInitEntryCollation(store, ORM_STORE_FIXED + 1 + i, att->attcollation);
+		TupleDescInitEntryCollation(target->store, ORM_STORE_FIXED + 1 + i, att->attcollation);
 	}
 	for (int i = 0; i < arbiter->nkeys; i++)
 	{
 		AttrNumber	attno = arbiter->columns[i];
-		Oid			type;
 
-		if (arbiter->computed[i] == NULL && orm_supplied_position(target, attno) >= 0 &&
-			!bms_is_member(attno, target->partial))
-		{
-			target->key_positions[i] = orm_store_column(target, attno);
+		if (!is_stored_apart(target, i))
 			continue;
-		}
-		natts++;
-		target->key_positions[i] = natts;
-		type = attno > 0 ? column_of(target, attno)->atttypid : exprType(arbiter->computed[i]);
-		TupleDescInitEntry(store, natts, psprintf("k%d", i + 1), type, -1, 0);
-		TupleDescInitEntryCollation(store, natts, arbiter->collations[i]);
+		TupleDescInitEntry(target->store, target->key_positions[i], psprintf("k%d", i + 1),
+						   attno > 0 ? column_of(target, attno)->atttypid :
+						   exprType(arbiter->computed[i]), -1, 0);
+		TupleDescInitEntryCollation(target->store, target->key_positions[i], arbiter->collations[i]);
 	}
-	store->natts = natts;
-	target->store = store;
 }
 
 /* Can a row of the input be without a key, so that it conflicts with none? */

@@ -394,6 +394,7 @@ orm_copy_upsert(PlannedStmt *pstmt, const char *query_string,
 	Relation	rel;
 
 	PreventCommandIfParallelMode("COPY");
+	PreventCommandDuringRecovery("COPY");
 	pstate->p_sourcetext = query_string;
 	pstate->p_queryEnv = query_env;
 	orm_upsert_default_options(&options);

@@ -93,22 +93,14 @@ look_for_deleted(OrmTombstones *deleted, OrmUpsertTarget *target)
 		elog(ERROR, "could not run \"%s\"", target->deleted_query);
 }
 
-/* Connect to SPI with a store of one row alone; the caller frees it. */
-static void
-connect_to_one(EphemeralNamedRelation store, OrmUpsertTarget *target, TupleTableSlot *row)
+/* A store with one row alone. */
+static Tuplestorestate *
+store_of_one(TupleTableSlot *row)
 {
 	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 
 	tuplestore_puttupleslot(rows, row);
-	memset(store, 0, sizeof(*store));
-	store->md.name = ORM_STORE_NAME;
-	store->md.tupdesc = target->store;
-	store->md.enrtype = ENR_NAMED_TUPLESTORE;
-	store->md.enrtuples = 1;
-	store->reldata = rows;
-	SPI_connect();
-	if (SPI_register_relation(store) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+	return rows;
 }
 
 /*
@@ -139,13 +131,15 @@ void
 orm_find_deleted_row(OrmTombstones *deleted, OrmUpsertTarget *target, TupleTableSlot *row)
 {
 	EphemeralNamedRelationData store;
+	Tuplestorestate *rows;
 
 	if (deleted == NULL)
 		return;
-	connect_to_one(&store, target, row);
+	rows = store_of_one(row);
+	(void) orm_connect_to_store(&store, target, rows);
 	look_for_deleted(deleted, target);
 	SPI_finish();
-	tuplestore_end(store.reldata);
+	tuplestore_end(rows);
 }
 
 /* Is there a deleted row with the key of a row of the input? */
@@ -161,64 +155,73 @@ orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tab
 	return true;
 }
 
-/* Run the statement that brings a deleted row back. */
-static bool
-run_revival(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
-			   TupleTableSlot *row, DestReceiver *dest)
+/* The parameters of the statement that brings a row back: its place. */
+static ParamListInfo
+place_parameters(ItemPointer tid, Oid tableoid)
 {
-	EphemeralNamedRelationData store;
-	Oid			types[] = {TIDOID, OIDOID};
-	SPIExecuteOptions options = {0};
 	ParamListInfo params = makeParamList(2);
-	bool		revived;
 
 	for (int i = 0; i < 2; i++)
 	{
-		params->params[i].ptype = types[i];
-		params->params[i].pflags = 0;
+		params->params[i].ptype = i == 0 ? TIDOID : OIDOID;
 		params->params[i].isnull = false;
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].value = i == 0 ? PointerGetDatum(tid) : ObjectIdGetDatum(tableoid);
 	}
-	params->params[0].value = PointerGetDatum(tid);
-	params->params[1].value = ObjectIdGetDatum(tableoid);
+	return params;
+}
 
-	connect_to_one(&store, target, row);
+/* Plan the statement that brings a row back. */
+static CachedPlan *
+plan_revival(OrmUpsertTarget *target)
+{
+	Oid			types[] = {TIDOID, OIDOID};
+	int			level = orm_pin_settings();
+	CachedPlan *plan;
+
 	if (target->revival_plan == NULL)
 	{
-		int			level = orm_pin_settings();
-
 		target->revival_plan = SPI_prepare(target->revival, 2, types);
 		if (target->revival_plan == NULL || SPI_keepplan(target->revival_plan) != 0)
 			elog(ERROR, "could not prepare \"%s\"", target->revival);
-		AtEOXact_GUC(true, level);
 	}
-	options.params = params;
-	options.dest = dest;
-	if (SPI_execute_plan_extended(target->revival_plan, &options) < 0)
-		elog(ERROR, "could not run \"%s\"", target->revival);
-	revived = SPI_processed > 0;
+	plan = SPI_plan_get_cached_plan(target->revival_plan);
+	AtEOXact_GUC(true, level);
+	return plan;
+}
+
+/* Run the statement that brings a deleted row back. */
+static void
+run_revival(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+			TupleTableSlot *row, DestReceiver *dest)
+{
+	EphemeralNamedRelationData store;
+	Tuplestorestate *rows = store_of_one(row);
+	QueryEnvironment *environment = orm_connect_to_store(&store, target, rows);
+
+	orm_execute_upsert_plan(plan_revival(target), target->revival, environment,
+							place_parameters(tid, tableoid), dest);
 	SPI_finish();
-	tuplestore_end(store.reldata);
-	return revived;
+	tuplestore_end(rows);
 }
 
 /*
  * Bring a deleted row back and have it take over what the row of the store
- * supplies.  What is returned of it goes to "dest".  False if it is no longer
- * there, or no longer deleted, or a live one has appeared beside it.
+ * supplies.  It goes to "dest", unless it is no longer there, or no longer
+ * deleted, or a live one has appeared beside it.
  */
-bool
+void
 orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 			   TupleTableSlot *row, DestReceiver *dest)
 {
 	MemoryContext oldcontext = CurrentMemoryContext;
 	ResourceOwner oldowner = CurrentResourceOwner;
-	volatile bool revived = false;
 
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(oldcontext);
-		revived = run_revival(target, tid, tableoid, row, dest);
+		run_revival(target, tid, tableoid, row, dest);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -238,5 +241,4 @@ orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 	PG_END_TRY();
 	MemoryContextSwitchTo(oldcontext);
 	CurrentResourceOwner = oldowner;
-	return revived;
 }

@@ -138,6 +138,11 @@ begin_executor(DirectWrite *write)
 	EState	   *estate = CreateExecutorState();
 	int			attno = -1;
 
+	if (XactReadOnly && !write->rel->rd_islocaltemp)
+		PreventCommandIfReadOnly("INSERT");
+	PreventCommandIfParallelMode("INSERT");
+	if (target->returning)
+		selected = bms_add_member(selected, InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber);
 	while ((attno = bms_next_member(target->arbiter.referenced, attno)) >= 0)
 		selected = bms_add_member(selected, attno - FirstLowInvalidHeapAttributeNumber);
 	orm_exec_range_table(estate, write->rel,
@@ -336,7 +341,7 @@ write_rows(OrmUpsertRun *run, Relation rel)
 	UpdateActiveSnapshotCommandId();
 	begin_executor(&write);
 	begin_lookup(&write);
-	orm_stamps.label(write.estate, orm_rows_lack_kept(run->rows));
+	orm_stamps.label_upsert(write.estate);
 	AfterTriggerBeginQuery();
 
 	while (done && orm_next_row(run))
@@ -377,6 +382,14 @@ orm_write_directly(OrmUpsertRun *run, Relation rel)
 	ResourceOwner oldowner = CurrentResourceOwner;
 	ErrorContextCallback *callbacks = error_context_stack;
 	volatile bool done = false;
+
+	/*
+	 * Those who wait for rows of a savepoint are to go on when it is rolled
+	 * back; after a subtransaction of ours they would wait for the whole
+	 * transaction.
+	 */
+	if (GetCurrentTransactionNestLevel() > 1)
+		return false;
 
 	BeginInternalSubTransaction(NULL);
 	PG_TRY();

@@ -274,8 +274,10 @@ revive(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
 	RunReceiver receiver = make_receiver(run);
 
 	run->reviving = true;
-	run->revived = orm_revive_row(run->target, tid, tableoid, run->row, &receiver.pub);
+	run->written = false;
+	orm_revive_row(run->target, tid, tableoid, run->row, &receiver.pub);
 	run->reviving = false;
+	run->revived = run->written;
 	if (!run->revived)
 	{
 		run->conflicted = run->written = run->has_result = false;
@@ -415,6 +417,21 @@ orm_upsert_default(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(value);
 }
 
+/* Does the row that is being written supply a column of this name? */
+static bool
+assigns(const char *column)
+{
+	return running != NULL && running->ordinal > 0 &&
+		orm_row_supplies(running, orm_find_column(running->target->rowtype, column));
+}
+
+/* Tell other features which columns a row assigns. */
+void
+orm_upsert_init(void)
+{
+	orm_upsert_assigns = assigns;
+}
+
 /* Name the row that is being written in the context of errors. */
 static void
 describe_row(void *arg)
@@ -456,54 +473,63 @@ plan_statement(OrmUpsertTarget *target)
 }
 
 /*
- * Execute the statement's plan, as SPI would, but without SPI's context of
- * errors: users have not written the statement and need not see it.
+ * Execute a plan as SPI would, but without SPI's context of errors: users have
+ * not written the statement and need not see it.  SPI is connected.
  */
-static void
-execute_plan(OrmUpsertRun *run, PlannedStmt *stmt, QueryEnvironment *environment)
+void
+orm_execute_upsert_plan(CachedPlan *plan, const char *source, QueryEnvironment *environment,
+						ParamListInfo params, DestReceiver *dest)
 {
-	RunReceiver receiver = make_receiver(run);
 	QueryDesc  *query_desc;
 
+	if (plan == NULL || list_length(plan->stmt_list) != 1)
+		elog(ERROR, "bulk upsert is no single statement");
 	CommandCounterIncrement();
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
-	query_desc = CreateQueryDesc(stmt, run->target->statement, GetActiveSnapshot(),
-								 InvalidSnapshot, &receiver.pub, NULL, environment, 0);
+	query_desc = CreateQueryDesc(linitial(plan->stmt_list), source, GetActiveSnapshot(),
+								 InvalidSnapshot, dest, params, environment, 0);
 	ExecutorStart(query_desc, 0);
-	orm_stamps.label(query_desc->estate, orm_rows_lack_kept(run->rows));
+	orm_stamps.label_upsert(query_desc->estate);
 	orm_executor_run(query_desc);
 	ExecutorFinish(query_desc);
 	ExecutorEnd(query_desc);
 	FreeQueryDesc(query_desc);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+}
+
+/* Connect to SPI, with a store that statements can name. */
+QueryEnvironment *
+orm_connect_to_store(EphemeralNamedRelation store, OrmUpsertTarget *target, Tuplestorestate *rows)
+{
+	QueryEnvironment *environment = create_queryEnv();
+
+	memset(store, 0, sizeof(*store));
+	store->md.name = ORM_STORE_NAME;
+	store->md.tupdesc = target->store;
+	store->md.enrtype = ENR_NAMED_TUPLESTORE;
+	store->md.enrtuples = tuplestore_tuple_count(rows);
+	store->reldata = rows;
+	register_ENR(environment, store);
+	SPI_connect();
+	if (SPI_register_relation(store) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+	return environment;
 }
 
 /* Run the statement over the rows of the store. */
 static void
 run_statement(OrmUpsertRun *run)
 {
-	EphemeralNamedRelationData store = {0};
-	QueryEnvironment *environment = create_queryEnv();
-	CachedPlan *plan;
+	EphemeralNamedRelationData store;
+	QueryEnvironment *environment = orm_connect_to_store(&store, run->target, run->store);
+	RunReceiver receiver = make_receiver(run);
 
-	store.md.name = ORM_STORE_NAME;
-	store.md.tupdesc = run->target->store;
-	store.md.enrtype = ENR_NAMED_TUPLESTORE;
-	store.md.enrtuples = tuplestore_tuple_count(run->store);
-	store.reldata = run->store;
-	register_ENR(environment, &store);
-
-	SPI_connect();
-	if (SPI_register_relation(&store) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
 	run->deleted = orm_find_deleted_rows(run->target);
-	plan = plan_statement(run->target);
-	if (plan == NULL || list_length(plan->stmt_list) != 1)
-		elog(ERROR, "bulk upsert is no single statement");
-	execute_plan(run, linitial(plan->stmt_list), environment);
-	ReleaseCachedPlan(plan, CurrentResourceOwner);
+	orm_execute_upsert_plan(plan_statement(run->target), run->target->statement, environment,
+							NULL, &receiver.pub);
 	SPI_finish();
 }
 

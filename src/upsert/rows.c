@@ -50,7 +50,6 @@ struct OrmUpsertRows
 	Tuplesortstate *sort;
 	FmgrInfo	equals[INDEX_MAX_KEYS];
 	Tuplestorestate *store;
-	bool		lack_kept;		/* has a row not supplied what a trigger keeps? */
 	HTAB	   *duplicates;		/* of rows that are returned, by ordinal */
 };
 
@@ -211,10 +210,7 @@ drop_kept_nulls(OrmUpsertRows *rows)
 	int			attno = -1;
 
 	while ((attno = bms_next_member(rows->target->kept, attno)) >= 0)
-	{
 		rows->row.present[attno - 1] &= !rows->row.nulls[attno - 1];
-		rows->lack_kept |= !rows->row.present[attno - 1];
-	}
 }
 
 /* Bring the row that was read into the form of the store. */
@@ -421,8 +417,9 @@ merge_rows(OrmUpsertRows *rows, TupleTableSlot *earlier, TupleTableSlot *later)
 		int			column = ORM_STORE_FIXED + i;
 		uint8		bit = 1 << ((attno - 1) % 8);
 
-		if ((bits == NULL || bit_is_set(bits, attno)) &&
-			(bms_is_member(attno, target->update) || attno == target->version))
+		if (attno == target->version)
+			continue;
+		if ((bits == NULL || bit_is_set(bits, attno)) && bms_is_member(attno, target->update))
 			continue;
 		merged->tts_values[column] = earlier->tts_values[column];
 		merged->tts_isnull[column] = earlier->tts_isnull[column];
@@ -543,13 +540,6 @@ orm_finish_rows(OrmUpsertRows *rows)
 	/* the last row was announced, but there was none */
 	rows->results->input = rows->row.ordinal - 1;
 	return rows->store;
-}
-
-/* Does a row not supply a column that others do and that a trigger keeps? */
-bool
-orm_rows_lack_kept(const OrmUpsertRows *rows)
-{
-	return rows->lack_kept;
 }
 
 /* Release what is held for the rows. */

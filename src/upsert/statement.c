@@ -268,10 +268,27 @@ write_insert(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	}
 }
 
+/* The condition that a row is the one that exists. */
+static char *
+existing_condition(Relation rel, const OrmUpsertTarget *target)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	write_key_condition(&sql, rel, target);
+	if (target->arbiter.predicate)
+		appendStringInfo(&sql, " AND (%s)",
+						 write_expression(rel, (Node *) make_ands_explicit(target->arbiter.predicate), target->alias));
+	if (target->soft_delete)
+		appendStringInfo(&sql, " AND %s", marker_condition(target, true));
+	return sql.data;
+}
+
 /* FROM the store, and the row that exists */
 static void
 write_source(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 {
+	const char *condition;
 	int			attno = -1;
 
 	appendStringInfoString(sql, " FROM " ORM_STORE_NAME " s LEFT JOIN LATERAL (SELECT true AS found");
@@ -279,16 +296,13 @@ write_source(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 		appendStringInfo(sql, ", %s.%s AS c%d", target->alias, column(target, attno), attno);
 	appendStringInfoString(sql, " FROM ");
 	write_table(sql, rel, target->alias);
-	appendStringInfoString(sql, " WHERE ");
-	write_key_condition(sql, rel, target);
-	if (target->arbiter.predicate)
-		appendStringInfo(sql, " AND (%s)",
-						 write_expression(rel, (Node *) make_ands_explicit(target->arbiter.predicate), target->alias));
-	if (target->soft_delete)
-		appendStringInfo(sql, " AND %s", marker_condition(target, true));
-	appendStringInfoString(sql, " AND orm_ext.upsert_found(s.ordinal, ");
+
+	/* once for the index, and once so that the question is asked of no other row */
+	condition = existing_condition(rel, target);
+	appendStringInfo(sql, " WHERE %s AND CASE WHEN %s THEN orm_ext.upsert_found(s.ordinal, ",
+					 condition, condition);
 	write_compared(sql, target);
-	appendStringInfoString(sql, ")");
+	appendStringInfoString(sql, ") END");
 	appendStringInfoString(sql, target->locks ? " FOR NO KEY UPDATE" : " OFFSET 0");
 	appendStringInfoString(sql, ") e ON true WHERE orm_ext.upsert_takes(s.ordinal, e.found)");
 }
@@ -323,7 +337,7 @@ write_arbiter_column(StringInfo sql, Relation rel, const OrmUpsertTarget *target
 	}
 }
 
-/* What an existing row takes over. */
+/* What an existing row takes over; one that is brought back is live. */
 static List *
 assignments(const OrmUpsertTarget *target, const char *row, const char *prefix)
 {
@@ -336,10 +350,15 @@ assignments(const OrmUpsertTarget *target, const char *row, const char *prefix)
 		const char *name = column(target, attno);
 		char	   *value = psprintf("%s.%s", row, prefix ? psprintf("%s%d", prefix, attno) : name);
 
-		marker_is_set |= target->soft_delete && attno == target->marker.attno;
 		if (bms_is_member(attno, target->partial))
-			value = psprintf("CASE WHEN orm_ext.upsert_has(%d) THEN %s ELSE %s.%s END",
-							 attno, value, target->alias, name);
+		{
+			bool		is_marker = target->soft_delete && attno == target->marker.attno;
+
+			value = psprintf("CASE WHEN orm_ext.upsert_has(%d) THEN %s ELSE %s END", attno, value,
+							 is_marker && target->options.on_deleted == ORM_DELETED_REVIVE ?
+							 live_marker(target) : psprintf("%s.%s", target->alias, name));
+		}
+		marker_is_set |= target->soft_delete && attno == target->marker.attno;
 		list = lappend(list, psprintf("%s = %s", name, value));
 	}
 	if (target->version != InvalidAttrNumber && !target->version_is_kept)

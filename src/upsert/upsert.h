@@ -26,6 +26,8 @@
 #include "tcop/cmdtag.h"
 #include "utils/rel.h"
 #include "utils/tuplesort.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
 #include "guc.h"
@@ -221,7 +223,6 @@ extern void orm_put_row(OrmUpsertRows *rows);
 extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
 extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
 extern List *orm_duplicates_of(OrmUpsertRows *rows, int64 ordinal);
-extern bool orm_rows_lack_kept(const OrmUpsertRows *rows);
 extern void orm_forget_defaults(OrmUpsertRows *rows);
 extern void orm_end_rows(OrmUpsertRows *rows);
 
@@ -232,10 +233,16 @@ extern OrmTombstones *orm_find_deleted_rows(OrmUpsertTarget *target);
 extern void orm_find_deleted_row(OrmTombstones *deleted, OrmUpsertTarget *target,
 								 TupleTableSlot *row);
 extern bool orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tableoid);
-extern bool orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+extern void orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 						   TupleTableSlot *row, DestReceiver *dest);
 
 /* engine.c: the run */
+extern void orm_upsert_init(void);
+extern QueryEnvironment *orm_connect_to_store(EphemeralNamedRelation store,
+											  OrmUpsertTarget *target, Tuplestorestate *rows);
+extern void orm_execute_upsert_plan(CachedPlan *plan, const char *source,
+									QueryEnvironment *environment, ParamListInfo params,
+									DestReceiver *dest);
 extern void orm_upsert(Relation rel, OrmUpsertSource *source,
 					   const OrmUpsertOptions *options, OrmUpsertResults *results);
 

@@ -229,7 +229,7 @@ SELECT compare.failure(format('COPY item (id, name) FROM %L CSV FREEZE', :'file'
 RESET orm_ext.copy_on_conflict;
 
 --
--- Partitions, names that must be quoted, many rows, in functions and prepared transactions of another kind
+-- Partitions, names that must be quoted, many rows
 --
 CALL compare.in_both($$
 	DROP TABLE item CASCADE;

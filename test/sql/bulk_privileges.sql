@@ -24,26 +24,36 @@ CALL compare.in_both($$
 $$);
 
 -- A call as the user, next to the statement that it stands for.
+CREATE FUNCTION compare.as_user() RETURNS text
+LANGUAGE sql AS $$
+SELECT concat_ws(' | ', '',
+	'update: ' || compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "x"}, {"id": 9, "title": "y"}]')$s$,
+								$s$INSERT INTO post (id, title) VALUES (1, 'x'), (9, 'y') ON CONFLICT (id) DO UPDATE SET title = excluded.title$s$, 'regress_orm_user'),
+	'nothing: ' || compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "x"}, {"id": 9, "title": "y"}]', on_conflict => 'nothing')$s$,
+								 $s$INSERT INTO post (id, title) VALUES (1, 'x'), (9, 'y') ON CONFLICT (id) DO NOTHING$s$, 'regress_orm_user'),
+	'no change: ' || compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "post 1"}]')$s$,
+								   $s$INSERT INTO post (id, title) VALUES (1, 'post 1') ON CONFLICT (id) DO UPDATE SET title = excluded.title WHERE post.title <> excluded.title$s$, 'regress_orm_user'),
+	'new: ' || compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 9, "title": "y"}]')$s$,
+							 $s$INSERT INTO post (id, title) VALUES (9, 'y') ON CONFLICT (id) DO UPDATE SET title = excluded.title$s$, 'regress_orm_user'),
+	'returning: ' || compare.after($s$SELECT result FROM orm_ext.bulk_upsert_returning(NULL::post, '[{"id": 1, "title": "x"}]')$s$,
+								   $s$INSERT INTO post (id, title) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING post$s$, 'regress_orm_user'))
+$$;
 CREATE PROCEDURE compare.asks(grants text)
 LANGUAGE plpgsql AS $$
 DECLARE
-	line text;
-	set_role text := 'regress_orm_user';
+	answers text;
 BEGIN
 	IF grants <> '' THEN
 		CALL compare.in_both(format('GRANT %s ON post TO regress_orm_user', grants));
 	END IF;
-	RAISE NOTICE '% | update: % | nothing: % | no change: % | new: % | returning: %', coalesce(nullif(grants, ''), 'none'),
-		compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "x"}, {"id": 9, "title": "y"}]')$s$,
-					  $s$INSERT INTO post (id, title) VALUES (1, 'x'), (9, 'y') ON CONFLICT (id) DO UPDATE SET title = excluded.title$s$, set_role),
-		compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "x"}, {"id": 9, "title": "y"}]', on_conflict => 'nothing')$s$,
-					  $s$INSERT INTO post (id, title) VALUES (1, 'x'), (9, 'y') ON CONFLICT (id) DO NOTHING$s$, set_role),
-		compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "post 1"}]')$s$,
-					  $s$INSERT INTO post (id, title) VALUES (1, 'post 1') ON CONFLICT (id) DO UPDATE SET title = excluded.title WHERE post.title <> excluded.title$s$, set_role),
-		compare.after($s$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 9, "title": "y"}]')$s$,
-					  $s$INSERT INTO post (id, title) VALUES (9, 'y') ON CONFLICT (id) DO UPDATE SET title = excluded.title$s$, set_role),
-		compare.after($s$SELECT result FROM orm_ext.bulk_upsert_returning(NULL::post, '[{"id": 1, "title": "x"}]')$s$,
-					  $s$INSERT INTO post (id, title) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING post$s$, set_role);
+	answers := compare.as_user();
+	RAISE NOTICE '%', coalesce(nullif(grants, ''), 'none') || answers;
+	-- by a statement
+	CREATE TRIGGER looks_on AFTER INSERT OR UPDATE ON soft.post EXECUTE FUNCTION compare.look_on();
+	IF compare.as_user() <> answers THEN
+		RAISE NOTICE 'DIFFERENT by a statement: %', compare.as_user();
+	END IF;
+	DROP TRIGGER looks_on ON soft.post;
 	CALL compare.in_both('REVOKE ALL ON post FROM regress_orm_user');
 	CALL compare.in_both('REVOKE ALL (id, title, secret, n) ON post FROM regress_orm_user');
 END
@@ -282,4 +292,5 @@ RESET ROLE;
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;
 DROP PROCEDURE compare.asks;
+DROP FUNCTION compare.as_user;
 DROP ROLE regress_orm_user, regress_orm_owner, regress_orm_admin;

@@ -243,7 +243,7 @@ SELECT readings() AS usual \gset
 SELECT name, value, under(name, value, :'usual') FROM (VALUES
 	('enable_nestloop', 'off'), ('enable_indexscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_material', 'off'),
 	('enable_sort', 'off'), ('join_collapse_limit', '1'), ('from_collapse_limit', '1'), ('geqo_threshold', '2'), ('random_page_cost', '1000'), ('cpu_tuple_cost', '1000'),
-	('plan_cache_mode', 'force_generic_plan'), ('plan_cache_mode', 'force_custom_plan'), ('jit_above_cost', '0'), ('default_statistics_target', '1'),
+	('plan_cache_mode', 'force_generic_plan'), ('plan_cache_mode', 'force_custom_plan'), ('default_statistics_target', '1'),
 	('quote_all_identifiers', 'on'), ('backslash_quote', 'off'), ('escape_string_warning', 'off'), ('transform_null_equals', 'on'),
 	('datestyle', 'German'), ('intervalstyle', 'iso_8601'), ('bytea_output', 'escape'), ('timezone', 'UTC'), ('array_nulls', 'off'),
 	('default_toast_compression', 'pglz'), ('default_tablespace', 'pg_default'), ('work_mem', '64kB'), ('statement_timeout', '60s'), ('lock_timeout', '60s')

@@ -49,7 +49,6 @@ class ByHand:
         self.outcome = Outcome(actions=['?'] * len(batch.rows), results=[None] * len(batch.rows))
         self.written = []           # as SQL
         self.folded = False         # were there duplicates?
-        self.extra = 0              # rows that got as far as BEFORE INSERT triggers, in vain
         self.row = None             # as it is after all, as JSON
 
     @staticmethod
@@ -274,10 +273,8 @@ class ByHand:
                 self.batch.key.live or self.batch.on_conflict == 'update'):
             return None
         if self.batch.on_deleted == 'insert':
-            # A key over all rows: DO NOTHING means deleted ones, too.
-            self.insert(given, ' ON CONFLICT DO NOTHING')
-            self.extra += 1
-            return 'skipped'
+            # A key over all rows: whether DO NOTHING means deleted ones, too, is left open.
+            raise Unsure
         if self.batch.on_deleted == 'skip':
             return 'skipped'
         if self.batch.on_deleted == 'error':
@@ -292,7 +289,7 @@ class ByHand:
     def revive(self, place, given, version):
         """Brings a row back."""
         marker = self.table.marker
-        if version is not None or self.batch.on_conflict == 'nothing' or given.get(marker.name, ALIVE[marker.kind.sql]) != ALIVE[marker.kind.sql]:
+        if version is not None or given.get(marker.name, ALIVE[marker.kind.sql]) != ALIVE[marker.kind.sql]:
             raise Unsure
         self.update(place, {**given, marker.name: ALIVE[marker.kind.sql]})
 
@@ -302,12 +299,12 @@ class ByHand:
         """The column of a name."""
         return self.table.column(column)
 
-    def insert(self, row, more=''):
+    def insert(self, row):
         """A plain INSERT."""
         columns = ', '.join(self.column(column).sql for column in row)
         values = ', '.join(literal(value) for value in row.values())
-        self.tell(f'INSERT INTO {self.target} AS t ({columns}) VALUES ({values}){more}' if row
-                  else f'INSERT INTO {self.target} AS t DEFAULT VALUES{more}')
+        self.tell(f'INSERT INTO {self.target} AS t ({columns}) VALUES ({values})' if row
+                  else f'INSERT INTO {self.target} AS t DEFAULT VALUES')
 
     def update(self, place, given):
         """A plain UPDATE."""

@@ -44,6 +44,12 @@ BEGIN
 END;
 $$'''
 
+QUIET = '''CREATE FUNCTION {s}.quiet() RETURNS trigger LANGUAGE plpgsql AS
+$$
+BEGIN
+    RETURN NULL;
+END;
+$$'''
 REFUSE = '''CREATE FUNCTION {s}.refuse() RETURNS trigger LANGUAGE plpgsql AS
 $$
 BEGIN
@@ -407,6 +413,9 @@ class Builder:
     def triggers(self):
         """Stamps, soft delete, logs."""
         rng, table = self.rng, self.table
+        # Whether a statement is needed to write a row depends on triggers like this.
+        table.bulk_only += [QUIET, f'CREATE TRIGGER quiet AFTER INSERT ON {{s}}.{table.sql} FOR EACH STATEMENT'
+                            ' EXECUTE FUNCTION {s}.quiet()']
         if table.stamps and not self.plain:
             words = ', '.join(quote(f'{role}={column.name}') for role, column in table.stamps.items())
             table.statements.append(f'CREATE TRIGGER orm_stamp BEFORE INSERT OR UPDATE ON {{s}}.{table.sql}'

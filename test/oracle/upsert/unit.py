@@ -40,6 +40,7 @@ class Unit:
         self.item_number = 0
         self.transaction = True
         self.level = ''
+        self.quiet = False          # is the trigger that makes statements necessary off?
         self.role = False
         self.before = []            # rows
         self.next_values = {}       # of sequences
@@ -93,6 +94,7 @@ class Unit:
         for _ in range(rng.choice((0, 3, 8, 15))):
             self.first_row(rng)
         self.synchronize()
+        self.quiet = False
         if self.fault:
             for sql in self.fault.statements(self.table):
                 self.session.run(sql)
@@ -338,6 +340,8 @@ class Unit:
         rng = self.random(self.item_number, title)
         door = Door(title, self.table, self.fault.spoil(batch, rng) if self.fault else batch, rng)
         self.set_sequences('bulk')
+        if rng.random() < 0.2:
+            self.switch_way()
         if self.transaction:
             self.session.run('SAVEPOINT door')
         statement = door.statement(self.session)
@@ -372,6 +376,11 @@ class Unit:
         if self.transaction and not last and not outcome.states:
             self.session.run('ROLLBACK TO door')
         self.result.rows += len(outcome.results or ())
+
+    def switch_way(self):
+        """Has rows written directly, or by a statement: a trigger that does nothing makes the difference."""
+        self.quiet = not self.quiet
+        self.session.run(f"ALTER TABLE bulk.{self.table.sql} {'DISABLE' if self.quiet else 'ENABLE'} TRIGGER quiet")
 
     def plain_outcome(self, batch):
         """In the place of a door: the same by hand, so that only the generators are tested."""
@@ -469,8 +478,7 @@ class Unit:
         fired = counts['BEFORE INSERT ROW']
         if self.options.plain:
             return lines
-        if not totals['inserted'] + totals['updated'] - totals['revived'] <= fired \
-                <= totals['inserted'] + totals['updated'] + expected.hand.extra:
+        if not totals['inserted'] <= fired <= totals['inserted'] + totals['updated']:
             lines.append(f'  BEFORE INSERT ROW triggers fired {fired} times')
         if totals['inserted'] and not counts['AFTER INSERT STATEMENT'] == counts['BEFORE INSERT STATEMENT'] == 1:
             lines.append(f"  AFTER INSERT STATEMENT triggers fired {counts['AFTER INSERT STATEMENT']} times, BEFORE"
@@ -512,6 +520,8 @@ class Unit:
         for column in self.table.sequences():
             lines.append(f"SELECT setval(pg_get_serial_sequence({quote(f'bulk.{self.table.sql}')},"
                          f' {quote(column.name)}), {self.next_values.get(column.name, 1)}, false);')
+        if self.quiet:
+            lines.append(f'ALTER TABLE bulk.{self.table.sql} DISABLE TRIGGER quiet;')
         return lines + (['SET ROLE oracle_app;'] if self.role else [])
 
 
