@@ -257,6 +257,18 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 	index_beginscan(rel, index, snapshot, nkeys, 0)
 #endif
 
+/*
+ * ExecInsertIndexTuples() can leave out all but summarizing indexes (16: commit
+ * 19d8e2308).
+ */
+#if PG_VERSION_NUM >= 160000
+#define orm_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#else
+#define orm_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#endif
+
 /* ExecutorRun() lost its flag for statements that run once (18: commit 3eea7a0c9). */
 static inline void
 orm_executor_run(QueryDesc *query_desc)

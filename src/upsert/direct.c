@@ -20,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/sysattr.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -46,12 +45,11 @@ typedef struct DirectWrite
 {
 	OrmUpsertRun *run;
 	Relation	rel;
-	Relation	index;
 	EState	   *estate;
 	ResultRelInfo *result;
 	EPQState	epq;
-	IndexScanDesc scan;
-	ScanKeyData keys[INDEX_MAX_KEYS];
+	OrmLookup  *lookup;
+	OrmInsertBuffer *buffer;	/* NULL where triggers see each new row first */
 	TupleTableSlot *existing;	/* the row that has the key */
 	TupleTableSlot *new_row;
 	LockTupleMode lock;			/* that an update takes */
@@ -157,45 +155,11 @@ begin_executor(DirectWrite *write)
 	ExecOpenIndices(write->result, false);
 	orm_eval_plan_qual_init(&write->epq, estate);
 	write->lock = ExecUpdateLockMode(estate, write->result);
-}
-
-/* Prepare to look rows up by the key. */
-static void
-begin_lookup(DirectWrite *write)
-{
-	const OrmArbiter *arbiter = &write->run->target->arbiter;
-
-	write->index = index_open(arbiter->index, AccessShareLock);
-	for (int i = 0; i < arbiter->nkeys; i++)
-		ScanKeyEntryInitialize(&write->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
-							   arbiter->collations[i], get_opcode(arbiter->equals[i]), (Datum) 0);
-	write->scan = orm_index_beginscan(write->rel, write->index, write->estate->es_snapshot,
-									  arbiter->nkeys);
-	write->existing = table_slot_create(write->rel, &write->estate->es_tupleTable);
-	write->new_row = ExecInitExtraTupleSlot(write->estate, RelationGetDescr(write->rel), &TTSOpsVirtual);
-}
-
-/* Look the row up that has the key of the row of the store. */
-static bool
-look_up(DirectWrite *write)
-{
-	const OrmUpsertTarget *target = write->run->target;
-	TupleTableSlot *row = write->run->row;
-	bool		isnull;
-
-	if (target->may_lack_key && !DatumGetBool(slot_getattr(row, ORM_STORE_KEYED, &isnull)))
-		return false;
-	for (int i = 0; i < target->arbiter.nkeys; i++)
-	{
-		ScanKey		key = &write->keys[i];
-
-		key->sk_argument = slot_getattr(row, target->key_positions[i], &isnull);
-		if (isnull && !target->arbiter.nulls_not_distinct)
-			return false;
-		key->sk_flags = isnull ? SK_ISNULL | SK_SEARCHNULL : 0;
-	}
-	index_rescan(write->scan, write->keys, target->arbiter.nkeys, NULL, 0);
-	return index_getnext_slot(write->scan, ForwardScanDirection, write->existing);
+	write->existing = table_slot_create(write->rel, &estate->es_tupleTable);
+	write->new_row = ExecInitExtraTupleSlot(estate, RelationGetDescr(write->rel), &TTSOpsVirtual);
+	write->lookup = orm_begin_lookup(target, write->rel, estate->es_snapshot, write->existing);
+	if (write->rel->trigdesc == NULL || !write->rel->trigdesc->trig_insert_before_row)
+		write->buffer = orm_begin_buffer(write->run, estate, write->result);
 }
 
 /* Return the row in a slot, if rows are returned. */
@@ -236,6 +200,13 @@ insert_row(DirectWrite *write)
 {
 	orm_check_identity(write->run);
 	form_new_row(write);
+	if (write->buffer)
+	{
+		orm_buffer_row(write->buffer, write->new_row);
+		write->run->written = true;
+		keep_row(write, write->new_row);
+		return;
+	}
 	ItemPointerSetInvalid(&write->new_row->tts_tid);
 	ExecSimpleRelationInsert(write->result, write->estate, write->new_row);
 	write->run->written = ItemPointerIsValid(&write->new_row->tts_tid);
@@ -281,6 +252,8 @@ update_row(DirectWrite *write)
 {
 	TM_FailureData failure;
 
+	if (write->buffer)
+		orm_flush_buffer(write->buffer);
 	if (table_tuple_lock(write->rel, &write->existing->tts_tid, write->estate->es_snapshot,
 						 write->existing, write->estate->es_output_cid, write->lock,
 						 LockWaitBlock, 0, &failure) != TM_Ok)
@@ -312,7 +285,7 @@ write_row(DirectWrite *write)
 	OrmUpsertRun *run = write->run;
 
 	ResetPerTupleExprContext(write->estate);
-	if (!look_up(write))
+	if (!orm_look_up(write->lookup, run->row))
 	{
 		insert_row(write);
 		return true;
@@ -340,7 +313,6 @@ write_rows(OrmUpsertRun *run, Relation rel)
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
 	begin_executor(&write);
-	begin_lookup(&write);
 	orm_stamps.label_upsert(write.estate);
 	AfterTriggerBeginQuery();
 
@@ -349,10 +321,13 @@ write_rows(OrmUpsertRun *run, Relation rel)
 		CHECK_FOR_INTERRUPTS();
 		done = write_row(&write);
 	}
-	index_endscan(write.scan);
-	index_close(write.index, NoLock);
+	if (done && write.buffer)
+		orm_flush_buffer(write.buffer);
 	if (done)
 		AfterTriggerEndQuery(write.estate);
+	orm_end_lookup(write.lookup);
+	if (write.buffer)
+		orm_end_buffer(write.buffer);
 	EvalPlanQualEnd(&write.epq);
 	ExecCloseIndices(write.result);
 	ExecResetTupleTable(write.estate->es_tupleTable, false);

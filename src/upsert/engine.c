@@ -115,6 +115,13 @@ orm_next_row(OrmUpsertRun *run)
 	return true;
 }
 
+/* Bytes of the row as it is stored. */
+Size
+orm_stored_size(const OrmUpsertRun *run)
+{
+	return ((MinimalTupleTableSlot *) run->row)->mintuple->t_len;
+}
+
 /* Follow the executor to the row that it has pulled. */
 static void
 advance(OrmUpsertRun *run, int64 ordinal)

@@ -51,6 +51,7 @@ typedef struct OrmUpsertRun
 /* engine.c */
 extern void orm_settle_row(OrmUpsertRun *run);
 extern bool orm_next_row(OrmUpsertRun *run);
+extern Size orm_stored_size(const OrmUpsertRun *run);
 extern void orm_check_identity(OrmUpsertRun *run);
 extern void orm_keep_result(OrmUpsertRun *run, Datum row);
 
@@ -60,6 +61,22 @@ extern Datum orm_row_value(const OrmUpsertRun *run, AttrNumber attno, bool *isnu
 extern OrmVerdict orm_judge(const OrmUpsertRun *run);
 
 extern Datum orm_next_version(const OrmUpsertTarget *target, Datum version);
+
+/* lookup.c: the row that has a key */
+typedef struct OrmLookup OrmLookup;
+
+extern OrmLookup *orm_begin_lookup(const OrmUpsertTarget *target, Relation rel,
+								   Snapshot snapshot, TupleTableSlot *slot);
+extern bool orm_look_up(OrmLookup *lookup, TupleTableSlot *row);
+extern void orm_end_lookup(OrmLookup *lookup);
+
+/* buffer.c: new rows, several at a time */
+typedef struct OrmInsertBuffer OrmInsertBuffer;
+
+extern OrmInsertBuffer *orm_begin_buffer(OrmUpsertRun *run, EState *estate, ResultRelInfo *result);
+extern void orm_buffer_row(OrmInsertBuffer *buffer, TupleTableSlot *slot);
+extern void orm_flush_buffer(OrmInsertBuffer *buffer);
+extern void orm_end_buffer(OrmInsertBuffer *buffer);
 
 /* direct.c: without a statement */
 extern bool orm_may_write_directly(Relation rel, const OrmUpsertTarget *target);

@@ -37,7 +37,7 @@ BEGIN
 	EXECUTE 'SELECT v::text FROM soft.typed WHERE id = 1' INTO stored;
 	result := compare.bulk('typed', input);
 	CALL compare.in_both('DROP TABLE typed');
-	RETURN format('%s [%s]', result, stored);
+	RETURN format('%s [%s]', result, replace(stored, E'\r', '\r'));
 END
 $$;
 -- all are to say: 1 inserted, 2 updated, 1 unchanged, through seven doors

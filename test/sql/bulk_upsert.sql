@@ -227,7 +227,7 @@ CREATE FUNCTION soft.readings() RETURNS text LANGUAGE sql SET search_path = soft
 		|| E'\n' || compare.bulk('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 30, "part": 0, "r": 0.2, "f": 1}, {"id": 1, "part": 1}, {"id": 77, "part": 2, "span": "P1M"}]', '{"conflict": ["id"]}')
 		|| E'\n' || compare.bulk('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 77, "part": 2, "r": 0.2}, {"id": 78, "part": 0, "r": 0.2}, {"id": 1, "part": 1, "r": 5}]', '{"conflict": ["part", "id"]}', 't.id = r.id AND t.part = r.part AND t.part > 0')
 $$;
-CREATE FUNCTION soft.under(setting text, value text, usual text) RETURNS text LANGUAGE plpgsql SET search_path = soft AS $$
+CREATE FUNCTION soft.under(setting text, value text, usual text) RETURNS text LANGUAGE plpgsql SET search_path = soft SET jit = off AS $$
 DECLARE
 	before text := current_setting(setting);
 	result text;

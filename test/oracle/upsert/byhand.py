@@ -224,15 +224,17 @@ class ByHand:
         united = dict(rows[0])
         for row in rows[1:]:
             united.update({column: value for column, value in row.items() if column in self.settable})
+        # The version is the last row's, given or not.
+        united.pop(self.batch.version, None)
+        if self.batch.version in rows[-1]:
+            united[self.batch.version] = rows[-1][self.batch.version]
         return united
 
     def find(self, rows):
         """The live row of the key: place, columns that differ, whether its version is the given one."""
         given = self.unite(rows)
         columns = [column for column in given if column in self.settable]
-        version = self.batch.version if rows[-1].get(self.batch.version) is not None else None
-        if version:
-            given[version] = rows[-1][version]
+        version = self.batch.version if given.get(self.batch.version) is not None else None
         flags = [f'ROW(t.{self.column(column).sql})::record *= ROW(r.{self.column(column).sql})::record'
                  for column in columns]
         fits = f't.{self.column(version).sql} IS NOT DISTINCT FROM r.{self.column(version).sql}' if version else 'true'
@@ -283,7 +285,7 @@ class ByHand:
         if len(last) > 1:
             raise Unsure
         self.revive(last[0][:2], {column: value for column, value in given.items() if column in self.settable},
-                    rows[-1].get(self.batch.version))
+                    given.get(self.batch.version))
         return 'revived'
 
     def revive(self, place, given, version):
