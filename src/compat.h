@@ -13,6 +13,7 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -23,6 +24,7 @@
 #include "parser/parse_relation.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
+#include "utils/rel.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "orm_ext supports PostgreSQL 15, 16, 17 and 18"
@@ -154,6 +156,39 @@ orm_may_create_in(Oid namespaceid)
 	return object_aclcheck(NamespaceRelationId, namespaceid, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
 #else
 	return pg_namespace_aclcheck(namespaceid, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
+#endif
+}
+
+/* RETURNING of a statement as written became a node (18: commit 80feb727c). */
+static inline bool
+orm_update_has_returning(const UpdateStmt *stmt)
+{
+#if PG_VERSION_NUM >= 180000
+	return stmt->returningClause != NULL;
+#else
+	return stmt->returningList != NIL;
+#endif
+}
+
+/* Scans of an index count what they do for EXPLAIN (18: commit 0fbceae84). */
+static inline IndexScanDesc
+orm_index_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys, int norderbys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, norderbys);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, norderbys);
+#endif
+}
+
+/* Number of the file that holds a relation (16: commit b0a55e432). */
+static inline Oid
+orm_relfilenumber(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	return rel->rd_locator.relNumber;
+#else
+	return rel->rd_node.relNode;
 #endif
 }
 
