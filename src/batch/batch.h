@@ -12,6 +12,7 @@
 
 #include "access/attnum.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
 #include "utils/rel.h"
@@ -196,6 +197,10 @@ extern const char *orm_batch_by_label(OrmBatchBy by);
 extern bool orm_batch_lock_job(int64 id);
 extern void orm_batch_unlock_job(int64 id);
 
+/* options.c: arguments of the procedures */
+extern void orm_batch_get_options(FunctionCallInfo fcinfo, int first, OrmBatchOptions *options);
+extern bool orm_batch_get_bool(FunctionCallInfo fcinfo, int number, bool otherwise);
+
 /* throttle.c: waiting */
 typedef struct OrmBatchThrottle
 {
@@ -226,8 +231,42 @@ extern OrmBatchRemedy orm_batch_remedy(const ErrorData *error);
 extern double orm_batch_backoff(int attempt);
 extern void orm_batch_rethrow(const OrmBatchJob *job, ErrorData *error, const char *position);
 
-/* run.c */
+/* step.c: one transaction's work */
+typedef struct OrmBatchRun
+{
+	OrmBatchJob *job;
+	MemoryContext context;		/* of the run */
+	MemoryContext step_context; /* of one batch */
+	MemoryContext progress_context; /* of the lists in the job's progress */
+	OrmBatchCursor *cursor;		/* NULL: to be opened */
+	OrmBatchPlan *plan;
+	OrmBatchRange range;		/* of the last step */
+	bool		has_range;
+	OrmBatchThrottle throttle;
+	int64		base_size;		/* rows in a batch, as adapted */
+	int64		size;			/* ... in the next one */
+	int64		trouble;		/* rows left in a range that has failed */
+	int			attempts;		/* that have failed, of this range */
+	TimestampTz clock;			/* up to when time is counted */
+	TimestampTz saved;
+	TimestampTz told;
+} OrmBatchRun;
+
+/* How far the job will have come once a step is committed. */
+typedef struct OrmBatchStep
+{
+	OrmBatchProgress progress;
+	bool		ends_member;
+	uint64		rows;
+	double		took;			/* milliseconds */
+	TimestampTz ended;
+} OrmBatchStep;
+
 extern void orm_batch_make_settings(const OrmBatchJob *job);
+extern void orm_batch_close_member(OrmBatchRun *run);
+extern ErrorData *orm_batch_try_step(OrmBatchRun *run, OrmBatchStep *step);
+
+/* run.c: a job, batch by batch */
 extern void orm_batch_run(OrmBatchJob *job);
 
 #endif							/* ORM_BATCH_H */

@@ -118,6 +118,10 @@ substitute(Node *node, Update *update)
 	if (IsA(node, NullTest) && !((NullTest *) node)->argisrow &&
 		is_never_null(update, (Node *) ((NullTest *) node)->arg))
 		return makeBoolConst(((NullTest *) node)->nulltesttype == IS_NOT_NULL, false);
+	if (IsA(node, DistinctExpr) &&
+		equal(linitial(((DistinctExpr *) node)->args), lsecond(((DistinctExpr *) node)->args)) &&
+		!contain_mutable_functions(node))
+		return makeBoolConst(false, false);
 	return node;
 }
 

@@ -382,9 +382,17 @@ orm_batch_lock_job(int64 id)
 {
 	LOCKTAG		tag = job_lock(id);
 
-	if (LockHeldByMe(&tag, ExclusiveLock))
-		return false;
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	switch (LockAcquire(&tag, ExclusiveLock, true, true))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			return false;
+		case LOCKACQUIRE_ALREADY_HELD:
+			/* a trigger of the job's, say, is calling */
+			(void) LockRelease(&tag, ExclusiveLock, true);
+			return false;
+		default:
+			return true;
+	}
 }
 
 /* Give it back. */

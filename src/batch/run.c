@@ -3,32 +3,21 @@
  * run.c
  *		A job, batch by batch.
  *
- * Each batch is a transaction: its rows, and how far the job has come, are
- * committed together or not at all.  Inside is a subtransaction, so that an
- * error can be caught and looked at; whatever it is of, the transaction commits
- * nothing then, and the same range is tried again, or half of it.
- *
- * Where a job has come to is held in memory as well, which is only brought up
- * to date once the transaction is committed.
+ * A batch that fails is tried again, after a while, or in halves; what cannot
+ * be done at all ends the job.  Where a job has come to is held in memory as
+ * well as in its row, and only brought up to date once a step is committed.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/relation.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
 #include "compat.h"
-#include "util/names.h"
 
 /* Adapting to a target time never asks for more rows than this. */
 #define MAX_BATCH_SIZE 1000000
@@ -36,194 +25,8 @@
 /* Batches in which nothing is found grow so many times in the pass that verifies. */
 #define MAX_GROWTH 16
 
-/* How often a job that finds nothing is saved, and tells of its progress. */
-#define SAVE_INTERVAL_US (1000 * 1000)
-
-typedef struct Run
-{
-	OrmBatchJob *job;
-	MemoryContext context;		/* of the run */
-	MemoryContext step_context; /* of one batch */
-	OrmBatchCursor *cursor;		/* NULL: to be opened */
-	OrmBatchPlan *plan;
-	OrmBatchThrottle throttle;
-	int64		base_size;		/* rows in a batch, as adapted */
-	int64		size;			/* ... in the next one */
-	int64		trouble;		/* rows left in a range that has failed */
-	int			attempts;		/* that have failed, of this range */
-	TimestampTz clock;			/* up to when time is counted */
-	TimestampTz saved;
-	TimestampTz told;
-	MemoryContext progress_context; /* of the lists in the job's progress */
-	OrmBatchRange range;		/* of the last step */
-	bool		has_range;
-} Run;
-
-/* How far the job will have come once the step is committed. */
-typedef struct Step
-{
-	OrmBatchProgress progress;
-	bool		ends_member;
-	uint64		rows;
-	double		took;			/* milliseconds */
-	TimestampTz ended;
-} Step;
-
-/* Make the settings under which SET and condition are read, and the lock_timeout. */
-void
-orm_batch_make_settings(const OrmBatchJob *job)
-{
-	ListCell   *lc;
-
-	foreach(lc, job->settings)
-	{
-		char	   *name = pstrdup(lfirst(lc));
-		char	   *value = strchr(name, '=');
-		const char *current;
-
-		*value++ = '\0';
-		current = GetConfigOption(name, false, false);
-		if (strcmp(current, value) != 0)
-			(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	}
-	if (job->options.lock_timeout >= 0)
-		(void) set_config_option("lock_timeout", psprintf("%.0f", job->options.lock_timeout),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-}
-
-/* Leave a member. */
-static void
-close_member(Run *run)
-{
-	if (run->plan)
-		orm_batch_free_plan(run->plan);
-	run->plan = NULL;
-	if (run->cursor)
-		MemoryContextDelete(run->cursor->context);
-	run->cursor = NULL;
-}
-
-/* Open the table that is to be done now; NULL if it is gone, or no longer part of the target. */
-static Relation
-open_member(Run *run)
-{
-	OrmBatchJob *job = run->job;
-	Oid			relid = list_nth_oid(job->members, job->progress.member);
-	Relation	rel;
-
-	if (get_rel_name(job->statement.relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"%s\" of batched job " INT64_FORMAT " does not exist any more",
-						job->target, job->id)));
-	rel = try_relation_open(relid, RowExclusiveLock);
-	if (rel != NULL && run->cursor == NULL && !orm_batch_is_member(job->statement.relid, relid))
-	{
-		relation_close(rel, NoLock);
-		return NULL;
-	}
-	return rel;
-}
-
-/* Is there a second pass to be made, for rows that were missed or came late? */
-static bool
-is_to_verify(const OrmBatchJob *job, const OrmBatchProgress *progress)
-{
-	if (!job->options.verify || progress->pass > 1)
-		return false;
-	return job->statement.is_guarded || (job->statement.condition && progress->still == 0);
-}
-
-/* Go on to the next member, the next pass, or the end. */
-static void
-end_member(const OrmBatchJob *job, OrmBatchProgress *progress)
-{
-	if (++progress->member == list_length(job->members))
-	{
-		if (!is_to_verify(job, progress))
-		{
-			progress->state = ORM_BATCH_DONE;
-			return;
-		}
-		progress->pass++;
-		progress->member = 0;
-	}
-	progress->by = ORM_BATCH_BY_AUTO;
-	progress->columns = progress->after = progress->bound = NIL;
-	progress->filenode = InvalidOid;
-}
-
-/* Complain that a row may be met again.  Error: 55000. */
-static void
-report_still(const OrmBatchJob *job)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("rows of table \"%s\" meet the condition still once they are done",
-					get_rel_name(job->statement.relid)),
-			 errdetail("The new version of a row may be put further on, where it would be met again."),
-			 errhint("Say by => 'key', or write a condition that rows no longer meet once they are done, such as a IS NULL for a = 1.")));
-}
-
-/* Do the next range of a member, if there is one. */
-static void
-do_range(Run *run, Relation rel, Step *step)
-{
-	OrmBatchJob *job = run->job;
-	TimestampTz began = GetCurrentTimestamp();
-	int64		still = 0;
-
-	if (run->cursor == NULL)
-		run->cursor = orm_batch_open_cursor(job, rel, run->context);
-	if (run->plan == NULL)
-		run->plan = orm_batch_make_plan(&job->statement, rel, run->cursor, run->cursor->context);
-	run->has_range = orm_batch_next_range(run->cursor, rel, run->size, &run->range);
-	if (!run->has_range)
-	{
-		step->ends_member = true;
-		return;
-	}
-	step->rows = orm_batch_execute(run->plan, run->cursor, &run->range, &still);
-	if (still > 0 && run->cursor->by == ORM_BATCH_BY_CTID)
-		report_still(job);
-	orm_batch_note_range(run->cursor, &run->range, &step->progress);
-	step->ended = GetCurrentTimestamp();
-	step->took = (step->ended - began) / 1000.0;
-	step->progress.rows += step->rows;
-	step->progress.batches++;
-	step->progress.still += still;
-	step->progress.worked += (step->ended - run->clock) / 1000.0;
-	step->ends_member = run->range.is_last;
-}
-
-/* One transaction's work. */
-static void
-take_step(Run *run, Step *step)
-{
-	OrmBatchJob *job = run->job;
-	Relation	rel;
-
-	orm_batch_make_settings(job);
-	PreventCommandIfReadOnly(job->statement.is_delete ? "CALL orm_ext.batch_delete()" : "CALL orm_ext.batch_update()");
-	rel = open_member(run);
-	step->progress = job->progress;
-	if (rel == NULL)
-		step->ends_member = true;
-	else
-	{
-		do_range(run, rel, step);
-		relation_close(rel, NoLock);
-	}
-	if (step->ends_member)
-		end_member(job, &step->progress);
-
-	/* where nothing was found, nothing is lost if it is looked for again */
-	if (step->rows > 0 || step->ends_member || GetCurrentTimestamp() - run->saved >= SAVE_INTERVAL_US)
-	{
-		step->progress.state = orm_batch_save_job(job, &step->progress, NULL);
-		run->saved = GetCurrentTimestamp();
-	}
-}
+/* How often a job tells of its progress. */
+#define TELL_INTERVAL_US (1000 * 1000)
 
 /* Copy a list of strings (char *). */
 static List *
@@ -239,7 +42,7 @@ copy_texts(List *texts)
 
 /* Keep the job's progress, whose lists are of a step, for the next ones. */
 static void
-keep_progress(Run *run, const OrmBatchProgress *progress)
+keep_progress(OrmBatchRun *run, const OrmBatchProgress *progress)
 {
 	OrmBatchProgress *kept = &run->job->progress;
 	MemoryContext context = AllocSetContextCreate(run->context, "orm_ext batch progress", ALLOCSET_SMALL_SIZES);
@@ -256,50 +59,9 @@ keep_progress(Run *run, const OrmBatchProgress *progress)
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* Try one step and commit it; returns the error if there was one. */
-static ErrorData *
-try_step(Run *run, Step *step)
-{
-	ResourceOwner oldowner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	volatile bool in_subtransaction = false;
-	volatile bool in_commit = false;
-
-	MemoryContextReset(run->step_context);
-	PG_TRY();
-	{
-		BeginInternalSubTransaction(NULL);
-		in_subtransaction = true;
-		MemoryContextSwitchTo(run->step_context);
-		take_step(run, step);
-		ReleaseCurrentSubTransaction();
-		in_subtransaction = false;
-		MemoryContextSwitchTo(run->context);
-		CurrentResourceOwner = oldowner;
-		in_commit = true;
-		SPI_commit();
-	}
-	PG_CATCH();
-	{
-		if (!in_subtransaction && !in_commit)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(run->context);
-		error = CopyErrorData();
-		FlushErrorState();
-		if (in_subtransaction)
-		{
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(run->context);
-			CurrentResourceOwner = oldowner;
-		}
-	}
-	PG_END_TRY();
-	return error;
-}
-
 /* Save a job's progress in a transaction of its own. */
 static void
-save(Run *run, const char *error)
+save(OrmBatchRun *run, const char *error)
 {
 	OrmBatchJob *job = run->job;
 
@@ -314,7 +76,7 @@ save(Run *run, const char *error)
 static bool
 is_stopped(void *state)
 {
-	Run		   *run = state;
+	OrmBatchRun *run = state;
 
 	save(run, NULL);
 	return run->job->progress.state != ORM_BATCH_RUNNING;
@@ -322,13 +84,13 @@ is_stopped(void *state)
 
 /* Tell the client how far the job has come, now and then. */
 static void
-tell_progress(Run *run)
+tell_progress(OrmBatchRun *run)
 {
 	const OrmBatchJob *job = run->job;
 	const OrmBatchProgress *progress = &job->progress;
 	double		share = job->estimate > 0 ? Min(progress->visited / job->estimate, 1) : 1;
 
-	if (!job->options.progress || GetCurrentTimestamp() - run->told < SAVE_INTERVAL_US)
+	if (!job->options.progress || GetCurrentTimestamp() - run->told < TELL_INTERVAL_US)
 		return;
 	run->told = GetCurrentTimestamp();
 	ereport(NOTICE,
@@ -338,7 +100,7 @@ tell_progress(Run *run)
 
 /* The number of rows for the next batch, after one that took so long. */
 static void
-adapt_size(Run *run, const Step *step)
+adapt_size(OrmBatchRun *run, const OrmBatchStep *step)
 {
 	const OrmBatchOptions *options = &run->job->options;
 
@@ -366,11 +128,11 @@ adapt_size(Run *run, const Step *step)
 
 /* A step is done. */
 static void
-note_success(Run *run, const Step *step)
+note_success(OrmBatchRun *run, const OrmBatchStep *step)
 {
 	if (step->ends_member)
 	{
-		close_member(run);
+		orm_batch_close_member(run);
 		run->trouble = 0;
 		run->size = run->base_size;
 	}
@@ -387,7 +149,7 @@ note_success(Run *run, const Step *step)
 
 /* End the run by an error. */
 static void
-give_up(Run *run, ErrorData *error, OrmBatchRemedy remedy)
+give_up(OrmBatchRun *run, ErrorData *error, OrmBatchRemedy remedy)
 {
 	OrmBatchJob *job = run->job;
 	const char *position = NULL;
@@ -401,7 +163,7 @@ give_up(Run *run, ErrorData *error, OrmBatchRemedy remedy)
 
 /* A step has failed: wait and try again, try half of it, or give up. */
 static void
-note_failure(Run *run, ErrorData *error)
+note_failure(OrmBatchRun *run, ErrorData *error)
 {
 	OrmBatchJob *job = run->job;
 	OrmBatchRemedy remedy = orm_batch_remedy(error);
@@ -429,18 +191,18 @@ note_failure(Run *run, ErrorData *error)
 
 /* Go through all batches. */
 static void
-run_steps(Run *run)
+run_steps(OrmBatchRun *run)
 {
 	OrmBatchJob *job = run->job;
 
 	while (job->progress.state == ORM_BATCH_RUNNING)
 	{
-		Step		step = {0};
+		OrmBatchStep step = {0};
 		ErrorData  *error;
 
 		CHECK_FOR_INTERRUPTS();
 		run->has_range = false;
-		error = try_step(run, &step);
+		error = orm_batch_try_step(run, &step);
 		if (error)
 		{
 			note_failure(run, error);
@@ -472,14 +234,14 @@ tell_end(const OrmBatchJob *job)
 }
 
 /*
- * Run a job until it is done, or told to stop.  The caller has its lock, and is
+ * OrmBatchRun a job until it is done, or told to stop.  The caller has its lock, and is
  * connected to SPI so that it may commit.  Errors: those of the statement.
  */
 void
 orm_batch_run(OrmBatchJob *job)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Run			run = {.job = job,.base_size = job->options.batch_size,.size = job->options.batch_size};
+	OrmBatchRun run = {.job = job,.base_size = job->options.batch_size,.size = job->options.batch_size};
 
 	run.context = AllocSetContextCreate(PortalContext, "orm_ext batched job", ALLOCSET_DEFAULT_SIZES);
 	run.step_context = AllocSetContextCreate(run.context, "orm_ext batch", ALLOCSET_DEFAULT_SIZES);
@@ -492,7 +254,7 @@ orm_batch_run(OrmBatchJob *job)
 	}
 	PG_FINALLY();
 	{
-		close_member(&run);
+		orm_batch_close_member(&run);
 	}
 	PG_END_TRY();
 	tell_end(job);
