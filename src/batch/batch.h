@@ -175,7 +175,8 @@ extern bool orm_batch_next_range(const OrmBatchCursor *cursor, Relation rel, int
 extern void orm_batch_note_range(const OrmBatchCursor *cursor, const OrmBatchRange *range,
 								 OrmBatchProgress *progress);
 extern void orm_batch_advance(OrmBatchCursor *cursor, const OrmBatchRange *range);
-extern char *orm_batch_position(const OrmBatchCursor *cursor, const OrmBatchRange *range);
+extern char *orm_batch_position(const OrmBatchCursor *cursor, Relation rel,
+								const OrmBatchRange *range);
 extern void orm_batch_tid(uint64 position, ItemPointer tid);
 
 /* plan.c: the statement of a batch */

@@ -12,10 +12,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/tableam.h"
+#include "catalog/pg_am.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "batch.h"
 #include "compat.h"
@@ -136,9 +140,25 @@ orm_batch_open_cursor(const OrmBatchJob *job, Relation rel, MemoryContext parent
 	return cursor;
 }
 
+/* How many line pointers there are in a block. */
+static OffsetNumber
+line_pointers(Relation rel, BlockNumber block)
+{
+	Buffer		buffer;
+	OffsetNumber result;
+
+	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID || block >= RelationGetNumberOfBlocks(rel))
+		return MaxHeapTuplesPerPage;
+	buffer = ReadBuffer(rel, block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	result = PageGetMaxOffsetNumber(BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+	return result;
+}
+
 /* The place after so many rows, roughly; within a block, after so many line pointers. */
 static uint64
-place_after(const OrmBatchCursor *cursor, int64 rows)
+place_after(const OrmBatchCursor *cursor, Relation rel, int64 rows)
 {
 	BlockNumber block = POSITION_BLOCK(cursor->next);
 	OffsetNumber offset = POSITION_OFFSET(cursor->next);
@@ -147,7 +167,7 @@ place_after(const OrmBatchCursor *cursor, int64 rows)
 
 	if (blocks >= 1 && rows > 1)
 		place = POSITION(block + (uint64) blocks, 0);
-	else if (Max(offset, 1) + rows > MaxHeapTuplesPerPage)
+	else if (Max(offset, 1) + rows > line_pointers(rel, block))
 		place = POSITION(block + (uint64) 1, 0);
 	else
 		place = POSITION(block, Max(offset, 1) + rows);
@@ -170,7 +190,7 @@ orm_batch_next_range(const OrmBatchCursor *cursor, Relation rel, int64 size, Orm
 	}
 	if (cursor->next >= cursor->end)
 		return false;
-	range->end = place_after(cursor, size);
+	range->end = place_after(cursor, rel, size);
 	range->visited = (POSITION_BLOCK(range->end) - POSITION_BLOCK(cursor->next)) * cursor->density;
 	range->is_single = size <= 1;
 	range->is_last = range->end >= cursor->end;
@@ -225,19 +245,62 @@ orm_batch_advance(OrmBatchCursor *cursor, const OrmBatchRange *range)
 	}
 }
 
+/* Append a column and its value. */
+static void
+append_value(StringInfo text, const char *column, const char *value)
+{
+	appendStringInfo(text, "%s%s = %s", text->len > 0 ? " AND " : "",
+					 quote_identifier(column), quote_literal_cstr(value));
+}
+
+/* The values of a row's primary key, NULL if it has none, or is not there. */
+static char *
+primary_key_at(Relation rel, uint64 position)
+{
+	List	   *columns = orm_primary_key_columns(rel);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	StringInfoData text;
+	ItemPointerData tid;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	orm_batch_tid(position, &tid);
+	if (table_tuple_fetch_row_version(rel, &tid, snapshot, slot))
+	{
+		foreach(lc, columns)
+		{
+			Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), lfirst_int(lc) - 1);
+			bool		isnull;
+			Datum		value = slot_getattr(slot, att->attnum, &isnull);
+			Oid			output;
+			bool		is_varlena;
+
+			getTypeOutputInfo(att->atttypid, &output, &is_varlena);
+			append_value(&text, NameStr(att->attname), OidOutputFunctionCall(output, value));
+		}
+	}
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	return text.len > 0 ? text.data : NULL;
+}
+
 /* Where the single row of a range is, for messages. */
 char *
-orm_batch_position(const OrmBatchCursor *cursor, const OrmBatchRange *range)
+orm_batch_position(const OrmBatchCursor *cursor, Relation rel, const OrmBatchRange *range)
 {
 	StringInfoData text;
 	List	   *values;
 
 	if (cursor->by == ORM_BATCH_BY_CTID)
-		return psprintf("ctid = %s", quote_literal_cstr(position_text(range->end - 1)));
+	{
+		char	   *key = primary_key_at(rel, range->end - 1);
+
+		return key ? key : psprintf("ctid = %s", quote_literal_cstr(position_text(range->end - 1)));
+	}
 	initStringInfo(&text);
 	values = orm_batch_key_texts(cursor->key, range->high);
 	for (int i = 0; i < cursor->key->ncolumns; i++)
-		appendStringInfo(&text, "%s%s = %s", i > 0 ? " AND " : "",
-						 quote_identifier(cursor->key->names[i]), quote_literal_cstr(list_nth(values, i)));
+		append_value(&text, cursor->key->names[i], list_nth(values, i));
 	return text.data;
 }

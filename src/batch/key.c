@@ -3,9 +3,8 @@
  * key.c
  *		Unique keys, and where the batches of a table end by them.
  *
- * A batch ends so many entries of the index further on.  The index is walked
- * without a look at the table: entries of rows that are dead, hidden or locked
- * count too.  That costs next to nothing, a batch that has to be begun anew
+ * A batch ends so many keys further on.  The index is walked without a look at
+ * the table: keys of rows that are dead, hidden or locked count too.  That costs next to nothing, a batch that has to be begun anew
  * ends in the same place, and nothing that hides rows from the session can
  * have some left out.
  *
@@ -213,8 +212,26 @@ current_key(IndexScanDesc scan, const OrmBatchKey *key)
 }
 
 /*
- * Walk from one entry of the index to another one, at most so many entries.
- * Returns how many there were, and the key of the last one.
+ * Is the entry at which a scan is of another key than the last one was?  A row
+ * that was updated has an entry for each version until they are cleaned up.
+ */
+static bool
+is_next_key(IndexScanDesc scan, char *last, Size *last_size)
+{
+	Size		offset = IndexInfoFindDataOffset(scan->xs_itup->t_info);
+	Size		size = IndexTupleSize(scan->xs_itup) - offset;
+	char	   *data = (char *) scan->xs_itup + offset;
+
+	if (size == *last_size && memcmp(data, last, size) == 0)
+		return false;
+	memcpy(last, data, size);
+	*last_size = size;
+	return true;
+}
+
+/*
+ * Walk along the index, at most so many keys.  Returns how many there were, and
+ * the last one if there were so many.
  */
 static int64
 walk(Relation rel, const OrmBatchKey *key, ScanDirection direction, const Datum *after,
@@ -226,6 +243,8 @@ walk(Relation rel, const OrmBatchKey *key, ScanDirection direction, const Datum 
 	ScanKeyData members[2][INDEX_MAX_KEYS];
 	int			nkeys = 0;
 	int64		walked = 0;
+	char	   *last_entry = palloc(BLCKSZ);
+	Size		last_size = 0;
 	IndexScanDesc scan;
 
 	if (after)
@@ -245,7 +264,7 @@ walk(Relation rel, const OrmBatchKey *key, ScanDirection direction, const Datum 
 	while (walked < count && index_getnext_tid(scan, direction) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (++walked == count)
+		if (is_next_key(scan, last_entry, &last_size) && ++walked == count)
 			*last = current_key(scan, key);
 	}
 	index_endscan(scan);
@@ -264,7 +283,7 @@ orm_batch_last_key(Relation rel, const OrmBatchKey *key)
 	return last;
 }
 
-/* The key so many entries after another one, or the bound if that comes first. */
+/* The key so many keys after another one, or the bound if that comes first. */
 int64
 orm_batch_walk_key(Relation rel, const OrmBatchKey *key, const Datum *after,
 				   const Datum *bound, int64 count, Datum **last)

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -147,15 +148,30 @@ note_success(OrmBatchRun *run, const OrmBatchStep *step)
 	tell_progress(run);
 }
 
+/* The row at which a job has failed, NULL where it is not of one. */
+static char *
+failed_row(OrmBatchRun *run)
+{
+	Relation	rel;
+	char	   *result;
+
+	if (!run->has_range || run->cursor == NULL || !run->range.is_single)
+		return NULL;
+	rel = try_relation_open(list_nth_oid(run->job->members, run->job->progress.member), AccessShareLock);
+	if (rel == NULL)
+		return NULL;
+	result = orm_batch_position(run->cursor, rel, &run->range);
+	relation_close(rel, NoLock);
+	return result;
+}
+
 /* End the run by an error. */
 static void
 give_up(OrmBatchRun *run, ErrorData *error, OrmBatchRemedy remedy)
 {
 	OrmBatchJob *job = run->job;
-	const char *position = NULL;
+	const char *position = remedy == ORM_BATCH_INTERRUPT ? NULL : failed_row(run);
 
-	if (run->has_range && run->cursor && run->range.is_single && remedy != ORM_BATCH_INTERRUPT)
-		position = orm_batch_position(run->cursor, &run->range);
 	job->progress.state = remedy == ORM_BATCH_INTERRUPT ? ORM_BATCH_INTERRUPTED : ORM_BATCH_FAILED;
 	save(run, position ? psprintf("%s (row with %s)", error->message, position) : error->message);
 	orm_batch_rethrow(job, error, position);

@@ -87,9 +87,8 @@ open_member(OrmBatchRun *run)
 static bool
 is_to_verify(const OrmBatchJob *job, const OrmBatchProgress *progress)
 {
-	if (!job->options.verify || progress->pass > 1)
-		return false;
-	return job->statement.is_guarded || (job->statement.condition && progress->still == 0);
+	return job->options.verify && progress->pass == 1 && progress->still == 0 &&
+		(job->statement.is_guarded || job->statement.condition);
 }
 
 /* Go on to the next member, the next pass, or the end. */
