@@ -28,6 +28,9 @@ orm_batch_remedy(const ErrorData *error)
 		case ERRCODE_T_R_DEADLOCK_DETECTED:
 		case ERRCODE_T_R_SERIALIZATION_FAILURE:
 			return ORM_BATCH_RETRY;
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			/* rights were checked before: a policy refuses a row */
+			return ORM_BATCH_SPLIT;
 	}
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{

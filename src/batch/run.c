@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -60,12 +61,17 @@ keep_progress(OrmBatchRun *run, const OrmBatchProgress *progress)
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* Save a job's progress in a transaction of its own. */
+/*
+ * Save a job's progress in a transaction of its own.  That sees what others
+ * have asked of the job, whatever isolation the batches have.
+ */
 static void
 save(OrmBatchRun *run, const char *error)
 {
 	OrmBatchJob *job = run->job;
 
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
 	MemoryContextSwitchTo(run->step_context);
 	job->progress.state = orm_batch_save_job(job, &job->progress, error);
 	MemoryContextSwitchTo(run->context);

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/partition.h"
@@ -174,6 +175,14 @@ has_places(Relation rel)
 	return rel->rd_tableam->scan_set_tidrange != NULL;
 }
 
+/* May the user name places?  Rights on columns do not include that. */
+static bool
+may_see_places(Oid relid)
+{
+	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(relid, SelfItemPointerAttributeNumber, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
 /* Complain that there is no way to do each row once.  Error: 55000. */
 static void
 report_no_way(const OrmBatchStatement *statement, OrmBatchBy by, Relation rel, bool moves)
@@ -212,8 +221,9 @@ orm_batch_choose(const OrmBatchStatement *statement, OrmBatchBy by, Relation mem
 	bool		may_ctid = has_places(member) && (statement->is_delete || statement->condition);
 	bool		may_key;
 
-	if (moves && !statement->is_guarded)
-		may_ctid = by == ORM_BATCH_BY_CTID && may_ctid;
+	if (by != ORM_BATCH_BY_CTID &&
+		((moves && !statement->is_guarded) || !may_see_places(statement->relid)))
+		may_ctid = false;
 	if (may_ctid && (by == ORM_BATCH_BY_CTID || (by == ORM_BATCH_BY_AUTO && statement->is_guarded)))
 		return ORM_BATCH_BY_CTID;
 
