@@ -193,6 +193,7 @@ extern void orm_batch_insert_job(OrmBatchJob *job);
 extern OrmBatchJob *orm_batch_load_job(int64 id);
 extern OrmBatchState orm_batch_save_job(const OrmBatchJob *job, const OrmBatchProgress *progress,
 										const char *error);
+extern bool orm_batch_is_asked(int64 id);
 extern void orm_batch_request(int64 id, const char *request, OrmBatchState state);
 extern const char *orm_batch_by_label(OrmBatchBy by);
 extern bool orm_batch_lock_job(int64 id);

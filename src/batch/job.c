@@ -351,6 +351,24 @@ orm_batch_save_job(const OrmBatchJob *job, const OrmBatchProgress *progress, con
 	return result;
 }
 
+/* Has something been asked of a job, or has its row gone? */
+bool
+orm_batch_is_asked(int64 id)
+{
+	Arguments	args = {0};
+	bool		result;
+	bool		isnull = false;
+
+	SPI_connect();
+	add(&args, INT8OID, Int64GetDatum(id), false);
+	run_as_owner("SELECT request FROM orm_ext.batch_job WHERE id OPERATOR(pg_catalog.=) $1", &args, SPI_OK_SELECT);
+	if (SPI_processed > 0)
+		(void) field("request", &isnull);
+	result = !isnull;
+	SPI_finish();
+	return result;
+}
+
 /* Ask something of a job that runs, or put one that does not into a state. */
 void
 orm_batch_request(int64 id, const char *request, OrmBatchState state)

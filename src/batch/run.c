@@ -84,8 +84,14 @@ static bool
 is_stopped(void *state)
 {
 	OrmBatchRun *run = state;
+	bool		is_asked;
 
-	save(run, NULL);
+	MemoryContextSwitchTo(run->step_context);
+	is_asked = orm_batch_is_asked(run->job->id);
+	MemoryContextSwitchTo(run->context);
+	SPI_commit();
+	if (is_asked)
+		save(run, NULL);
 	return run->job->progress.state != ORM_BATCH_RUNNING;
 }
 
