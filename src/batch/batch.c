@@ -101,8 +101,10 @@ show_job(OrmBatchJob *job)
 	ListCell   *lc;
 
 	ereport(NOTICE,
-			(errmsg("about %.0f rows in %d tables, in batches of %d",
-					job->estimate, list_length(job->members), job->options.batch_size),
+			(errmsg_plural("about %.0f rows in %d table, in batches of %d",
+						   "about %.0f rows in %d tables, in batches of %d",
+						   list_length(job->members),
+						   job->estimate, list_length(job->members), job->options.batch_size),
 			 errdetail("%s", orm_batch_statement_text(&job->statement))));
 	foreach(lc, job->members)
 	{
