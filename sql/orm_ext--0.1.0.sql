@@ -264,6 +264,9 @@ REVOKE ALL ON TABLE orm_ext.batch_job FROM PUBLIC;
 COMMENT ON TABLE orm_ext.batch_job IS
 'The batched jobs and how far they have come; orm_ext.batch_jobs shows them. Written by orm_ext alone, in the transaction of each batch. Rows of jobs that have ended may be deleted.';
 
+COMMENT ON SEQUENCE orm_ext.batch_job_id_seq IS
+'Numbers of batched jobs.';
+
 CREATE VIEW orm_ext.batch_jobs WITH (security_barrier) AS
 SELECT j.id AS job,
 	j.kind,

@@ -196,6 +196,8 @@ extern OrmBatchState orm_batch_save_job(const OrmBatchJob *job, const OrmBatchPr
 extern bool orm_batch_is_asked(int64 id);
 extern void orm_batch_request(int64 id, const char *request, OrmBatchState state);
 extern const char *orm_batch_by_label(OrmBatchBy by);
+
+/* lock.c: who runs a job? */
 extern bool orm_batch_lock_job(int64 id);
 extern void orm_batch_unlock_job(int64 id);
 

@@ -8,18 +8,13 @@
  * owner, in whose name it is read and written here; who may do what to a job is
  * checked before.
  *
- * A job runs as long as a session holds its lock.  The lock is the session's
- * rather than a transaction's, and goes away with it however that ends.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -31,9 +26,6 @@
 #include "util/names.h"
 
 #define JOB_TABLE "batch_job"
-
-/* Tells our locks from those of pg_advisory_lock(), which has 1 and 2. */
-#define JOB_LOCK_KIND 3
 
 static const char *const by_labels[] = {"auto", "ctid", "key"};
 static const char *const state_labels[] = {"running", "paused", "cancelled", "done", "failed", "interrupted"};
@@ -382,42 +374,4 @@ orm_batch_request(int64 id, const char *request, OrmBatchState state)
 	run_as_owner("UPDATE orm_ext.batch_job SET request = $2, state = $3"
 				 " WHERE id OPERATOR(pg_catalog.=) $1", &args, SPI_OK_UPDATE);
 	SPI_finish();
-}
-
-/* The lock of a job. */
-static LOCKTAG
-job_lock(int64 id)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (id >> 32), (uint32) id, JOB_LOCK_KIND);
-	return tag;
-}
-
-/* Take the lock of a job for this session; false if another one has it, or this one. */
-bool
-orm_batch_lock_job(int64 id)
-{
-	LOCKTAG		tag = job_lock(id);
-
-	switch (LockAcquire(&tag, ExclusiveLock, true, true))
-	{
-		case LOCKACQUIRE_NOT_AVAIL:
-			return false;
-		case LOCKACQUIRE_ALREADY_HELD:
-			/* a trigger of the job's, say, is calling */
-			(void) LockRelease(&tag, ExclusiveLock, true);
-			return false;
-		default:
-			return true;
-	}
-}
-
-/* Give it back. */
-void
-orm_batch_unlock_job(int64 id)
-{
-	LOCKTAG		tag = job_lock(id);
-
-	(void) LockRelease(&tag, ExclusiveLock, true);
 }

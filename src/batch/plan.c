@@ -73,7 +73,10 @@ orm_batch_make_plan(const OrmBatchStatement *statement, Relation member,
 		char	   *constraint = member->rd_rel->relispartition
 		? pg_get_partconstrdef_string(plan->member, unconstify(char *, plan->alias)) : NULL;
 
-		/* of a partition only the partition holds such rows, and the planner knows */
+		/*
+		 * of a partition only the partition holds such rows, and the planner
+		 * knows
+		 */
 		plan->scope = constraint ? psprintf(" AND %s", constraint)
 			: psprintf(" AND %s.tableoid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid",
 					   plan->alias, plan->member);

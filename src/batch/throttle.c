@@ -12,7 +12,10 @@
  */
 #include "postgres.h"
 
+#include "access/rmgr.h"
 #include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_control.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -25,8 +28,9 @@
 
 #include "batch.h"
 
-/* How often replicas are looked at, and how often it is asked whether to stop. */
+/* How often replicas are looked at, made to tell, and how often it is asked whether to stop. */
 #define LAG_INTERVAL_MS 50
+#define NUDGE_INTERVAL_MS 250
 #define STOP_INTERVAL_MS 1000
 
 /* Sleep, and let interrupts in. */
@@ -87,11 +91,27 @@ is_replayed(XLogRecPtr place)
 	return true;
 }
 
+/*
+ * Have replicas tell how far they are.  They do so when something arrives, and
+ * else every ten seconds: nothing may arrive while we wait.
+ */
+static void
+nudge_replicas(void)
+{
+	uint32		nothing = 0;
+
+	XLogBeginInsert();
+	XLogSetRecordFlags(XLOG_MARK_UNIMPORTANT);
+	XLogRegisterData((char *) &nothing, sizeof(nothing));
+	XLogFlush(XLogInsert(RM_XLOG_ID, XLOG_NOOP));
+}
+
 /* Wait until no replica lags behind by more than it may; false if told to stop. */
 static bool
 wait_for_replicas(OrmBatchThrottle *throttle, double max_lag, OrmBatchIsStopped is_stopped, void *state)
 {
 	TimestampTz asked = GetCurrentTimestamp();
+	TimestampTz nudged = asked;
 
 	for (;;)
 	{
@@ -104,6 +124,11 @@ wait_for_replicas(OrmBatchThrottle *throttle, double max_lag, OrmBatchIsStopped 
 		if (elapsed(throttle->probed) <= max_lag)
 			return true;
 		sleep_a_while(LAG_INTERVAL_MS);
+		if (elapsed(nudged) >= NUDGE_INTERVAL_MS)
+		{
+			nudge_replicas();
+			nudged = GetCurrentTimestamp();
+		}
 		if (elapsed(asked) >= STOP_INTERVAL_MS)
 		{
 			if (is_stopped(state))
