@@ -414,6 +414,174 @@ AS 'MODULE_PATHNAME', 'orm_upsert_default';
 COMMENT ON FUNCTION orm_ext.upsert_default(integer, anyelement) IS
 'Internal to bulk upserts: the default of a column. Errors: 55000 called elsewhere, those of the default.';
 
+-- Batched jobs
+-- ---------------------------------------------------------------------------
+
+-- Times are in milliseconds.  Updated with each batch, so there is room for that on the page.  Not
+-- dumped: a dump need not hold the rows as they were when the job had come so far, and nobody but the
+-- owner could dump the table, since what is in it is not for everybody to see.
+CREATE TABLE orm_ext.batch_job (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind text NOT NULL CHECK (kind IN ('update', 'delete')),
+	relid oid NOT NULL,
+	target text NOT NULL,
+	set_list text CHECK (set_list IS NOT NULL OR kind = 'delete'),
+	condition text,
+	by text NOT NULL,
+	batch_size integer NOT NULL,
+	pause double precision NOT NULL,
+	target_time double precision,
+	lock_timeout double precision,
+	max_retries integer NOT NULL,
+	max_replica_lag double precision,
+	max_wal_rate bigint,
+	verify boolean NOT NULL,
+	progress boolean NOT NULL,
+	owner oid NOT NULL,
+	settings text[] NOT NULL,
+	members oid[] NOT NULL,
+	estimate double precision NOT NULL,
+	started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'cancelled', 'done', 'failed', 'interrupted')),
+	request text CHECK (request IN ('paused', 'cancelled')),
+	pass integer NOT NULL DEFAULT 1,
+	member integer NOT NULL DEFAULT 0,
+	member_by text NOT NULL DEFAULT 'auto',
+	key_columns text[],
+	position text[],
+	bound text[],
+	filenode oid,
+	rows_done bigint NOT NULL DEFAULT 0,
+	batches bigint NOT NULL DEFAULT 0,
+	retries bigint NOT NULL DEFAULT 0,
+	visited bigint NOT NULL DEFAULT 0,
+	still bigint NOT NULL DEFAULT 0,
+	worked double precision NOT NULL DEFAULT 0,
+	updated timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	last_error text
+) USING heap WITH (fillfactor = 50);
+
+REVOKE ALL ON TABLE orm_ext.batch_job FROM PUBLIC;
+
+COMMENT ON TABLE orm_ext.batch_job IS
+'The batched jobs and how far they have come; orm_ext.batch_jobs shows them. Written by orm_ext alone, in the transaction of each batch. Rows of jobs that have ended may be deleted.';
+
+COMMENT ON SEQUENCE orm_ext.batch_job_id_seq IS
+'Numbers of batched jobs.';
+
+CREATE VIEW orm_ext.batch_jobs WITH (security_barrier) AS
+SELECT j.id AS job,
+	j.kind,
+	j.target,
+	j.set_list,
+	j.condition,
+	CASE WHEN j.member_by = 'auto' THEN j.by ELSE j.member_by END AS by,
+	CASE WHEN j.state = 'running' AND l.pid IS NULL AND NOT pg_catalog.pg_is_in_recovery()
+		THEN 'interrupted' ELSE j.state END AS state,
+	j.request,
+	j.rows_done,
+	j.batches,
+	j.retries,
+	j.estimate::bigint AS estimate,
+	round(p.share::numeric * 100, 1) AS percent,
+	j.started,
+	j.updated,
+	CASE WHEN l.pid IS NOT NULL AND p.share > 0
+		THEN j.updated + pg_catalog.make_interval(secs => (1 - p.share) / p.share * j.worked / 1000) END AS eta,
+	j.last_error,
+	j.owner::pg_catalog.regrole AS owner,
+	l.pid
+FROM orm_ext.batch_job AS j
+	CROSS JOIN LATERAL (SELECT CASE WHEN j.state = 'done' OR j.pass > 1 THEN 1
+		ELSE least(j.visited / greatest(j.estimate, 1), 1) END) AS p (share)
+	LEFT JOIN (
+		-- the locks of orm_batch_lock_job()
+		SELECT (k.classid::bigint << 32) | k.objid::bigint AS job, k.pid
+		FROM pg_catalog.pg_locks AS k
+			JOIN pg_catalog.pg_database AS d ON d.oid = k.database AND d.datname = pg_catalog.current_database()
+		WHERE k.locktype = 'advisory' AND k.objsubid = 3 AND k.granted
+	) AS l ON l.job = j.id AND j.state = 'running'
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+
+COMMENT ON VIEW orm_ext.batch_jobs IS
+'The batched jobs of the current role and of roles that it is a member of; members of pg_monitor see all. job; kind (update, delete); target; set_list and condition as they were given; by: what its ranges are of now (ctid, key); state: running, paused, cancelled, done, failed (see last_error), interrupted (its session is gone); request: what it was asked and has not heeded yet; rows_done, batches, retries; estimate of the rows to pass over, and percent of them; started, updated (its last batch); eta; last_error; owner; pid of its session.';
+
+GRANT SELECT ON orm_ext.batch_jobs TO PUBLIC;
+
+CREATE PROCEDURE orm_ext.batch_update(
+	rel regclass,
+	set text,
+	"where" text DEFAULT NULL,
+	batch_size integer DEFAULT 10000,
+	pause interval DEFAULT '0',
+	by text DEFAULT 'auto',
+	target_time interval DEFAULT NULL,
+	lock_timeout interval DEFAULT '1 s',
+	max_retries integer DEFAULT 10,
+	max_replica_lag interval DEFAULT NULL,
+	max_wal_rate bigint DEFAULT NULL,
+	verify boolean DEFAULT true,
+	progress boolean DEFAULT false,
+	dry_run boolean DEFAULT false,
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_batch_update';
+
+COMMENT ON PROCEDURE orm_ext.batch_update(regclass, text, text, integer, interval, text, interval, interval, integer, interval, bigint, boolean, boolean, boolean, bigint) IS
+'UPDATE rel SET set WHERE where, in batches of which each is a transaction. Whenever it stops, CALL orm_ext.batch_resume(job) goes on where it was; every row is done exactly once.
+Arguments: the table; the assignments; the condition; rows in a batch; pause between batches; by: ranges of the key, of ctid, or auto (ctid if rows that are done provably meet the condition no more, else the key); target_time: how long a batch is to take, its size is adapted; lock_timeout of each batch; max_retries of a batch that meets a lock, deadlock or serialization failure, before it is split; max_replica_lag: wait while a replica has not replayed for so long; max_wal_rate: bytes of WAL per second at most; verify: a second pass for rows that were missed or came late, where it can tell them; progress: a NOTICE every second; dry_run: only tell what would be done.
+Returns the number of the job, for orm_ext.batch_jobs.
+Errors: 25001 inside a transaction, 25006 read-only, 42601 set or where, 22023 or 22004 an argument, 42809 not a table, 0A000 foreign tables, 55000 no way to do each row once; whatever the UPDATE raises.';
+
+CREATE PROCEDURE orm_ext.batch_delete(
+	rel regclass,
+	"where" text DEFAULT NULL,
+	batch_size integer DEFAULT 10000,
+	pause interval DEFAULT '0',
+	by text DEFAULT 'auto',
+	target_time interval DEFAULT NULL,
+	lock_timeout interval DEFAULT '1 s',
+	max_retries integer DEFAULT 10,
+	max_replica_lag interval DEFAULT NULL,
+	max_wal_rate bigint DEFAULT NULL,
+	verify boolean DEFAULT true,
+	progress boolean DEFAULT false,
+	dry_run boolean DEFAULT false,
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_batch_delete';
+
+COMMENT ON PROCEDURE orm_ext.batch_delete(regclass, text, integer, interval, text, interval, interval, integer, interval, bigint, boolean, boolean, boolean, bigint) IS
+'DELETE FROM rel WHERE where, in batches of which each is a transaction; rows of a table under soft delete are marked, as by any DELETE.
+Arguments and errors: those of orm_ext.batch_update(), without set.';
+
+CREATE PROCEDURE orm_ext.batch_resume(job bigint)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_batch_resume';
+
+COMMENT ON PROCEDURE orm_ext.batch_resume(bigint) IS
+'Goes on with a batched job that was paused or interrupted, or that failed, in this session and under the search_path and formats with which it began.
+Argument: the job, which must be of the current role.
+Errors: 42704 no such job, 42501 not the owner, 55006 it is running, 55000 it has ended, and those of orm_ext.batch_update().';
+
+CREATE PROCEDURE orm_ext.batch_pause(job bigint)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_batch_pause';
+
+COMMENT ON PROCEDURE orm_ext.batch_pause(bigint) IS
+'Asks a batched job that runs in another session to stop before its next batch.
+Argument: the job, of a role that the current one has the privileges of.
+Errors: 42704 no such job, 42501 not the owner, 55000 it is not running.';
+
+CREATE PROCEDURE orm_ext.batch_cancel(job bigint)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_batch_cancel';
+
+COMMENT ON PROCEDURE orm_ext.batch_cancel(bigint) IS
+'Ends a batched job for good, before its next batch; what is done stays done.
+Argument: the job, of a role that the current one has the privileges of.
+Errors: 42704 no such job, 42501 not the owner, 55000 it has ended.';
+
 -- ---------------------------------------------------------------------------
 -- What is managed
 -- ---------------------------------------------------------------------------

@@ -248,15 +248,6 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 	EvalPlanQualInit(epqstate, estate, NULL, NIL, -1)
 #endif
 
-/* index_beginscan() counts look-ups (18: commit 0fbceae84). */
-#if PG_VERSION_NUM >= 180000
-#define orm_index_beginscan(rel, index, snapshot, nkeys) \
-	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
-#else
-#define orm_index_beginscan(rel, index, snapshot, nkeys) \
-	index_beginscan(rel, index, snapshot, nkeys, 0)
-#endif
-
 /*
  * ExecInsertIndexTuples() can leave out all but summarizing indexes (16: commit
  * 19d8e2308).
@@ -277,6 +268,39 @@ orm_executor_run(QueryDesc *query_desc)
 	ExecutorRun(query_desc, ForwardScanDirection, 0);
 #else
 	ExecutorRun(query_desc, ForwardScanDirection, 0, true);
+#endif
+}
+
+/* RETURNING of a statement as written became a node (18: commit 80feb727c). */
+static inline bool
+orm_update_has_returning(const UpdateStmt *stmt)
+{
+#if PG_VERSION_NUM >= 180000
+	return stmt->returningClause != NULL;
+#else
+	return stmt->returningList != NIL;
+#endif
+}
+
+/* Scans of an index count what they do for EXPLAIN (18: commit 0fbceae84). */
+static inline IndexScanDesc
+orm_index_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys, int norderbys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, norderbys);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, norderbys);
+#endif
+}
+
+/* Number of the file that holds a relation (16: commit b0a55e432). */
+static inline Oid
+orm_relfilenumber(Relation rel)
+{
+#if PG_VERSION_NUM >= 160000
+	return rel->rd_locator.relNumber;
+#else
+	return rel->rd_node.relNode;
 #endif
 }
 

@@ -73,7 +73,7 @@ orm_begin_lookup(const OrmUpsertTarget *target, Relation rel, Snapshot snapshot,
 	for (int i = 0; i < arbiter->nkeys; i++)
 		ScanKeyEntryInitialize(&lookup->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
 							   arbiter->collations[i], get_opcode(arbiter->equals[i]), (Datum) 0);
-	lookup->scan = orm_index_beginscan(rel, lookup->index, snapshot, arbiter->nkeys);
+	lookup->scan = orm_index_beginscan(rel, lookup->index, snapshot, arbiter->nkeys, 0);
 	if (tells_next(lookup->index, arbiter))
 	{
 		Oid			operator = get_opfamily_member(lookup->index->rd_opfamily[0], arbiter->types[0],

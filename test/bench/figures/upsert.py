@@ -28,11 +28,11 @@ class Size(NamedTuple):
 
 MORE = 3 if FULL else 1
 SIZES = {
-    1: Size((1,) * 10, 100, 3 * MORE, 15 * MORE),
-    10: Size((10,) * 10, 40, 3 * MORE, 15 * MORE),
-    100: Size((100,) * 8, 10, 3 * MORE, 15 * MORE),
-    1000: Size((1000,) * 2, 3, 3 * MORE, 9 * MORE),
-    10000: Size((100,) * 8, 1, 3, 10 if FULL else 7),
+    1: Size((1,) * 10, 100, 3 * MORE, 9 * MORE),
+    10: Size((10,) * 10, 40, 3 * MORE, 9 * MORE),
+    100: Size((100,) * 8, 10, 3 * MORE, 9 * MORE),
+    1000: Size((1000,) * 2, 3, 3 * MORE, 7 * MORE),
+    10000: Size((100,) * 8, 1, 3, 10 if FULL else 5),
     100000: Size((100,) * 8, 1, 0, 1, 3 * MORE),
     1000000: Size((100,) * 8, 1, 0, 1, 3, 2),
 }

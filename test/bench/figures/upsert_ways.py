@@ -134,7 +134,8 @@ HAND = {
     'merge': arrays('MERGE, sorted', MERGE.format(''), BY_INDEX),
     'merge_changed': arrays('MERGE, sorted, IS DISTINCT FROM', MERGE.format(f'AND {DIFFERENT}'), BY_INDEX),
     'temporary': through_table('COPY to a temporary table, ON CONFLICT', f'{INSERT} SELECT * FROM input {CONFLICT}'),
-    'kept': through_table('COPY to a temporary table that is kept', f'{INSERT} SELECT * FROM input {CONFLICT}', False),
+    'kept': through_table('COPY to a temporary table that is kept', f'{INSERT} SELECT * FROM input {CONFLICT}',
+                          False)._replace(always=False),
 }
 
 # Not an upsert: what new rows cost at least.

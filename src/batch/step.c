@@ -1,0 +1,224 @@
+/*-------------------------------------------------------------------------
+ *
+ * step.c
+ *		One batch of a job, which is one transaction.
+ *
+ * Its rows, and how far the job has come, are committed together or not at
+ * all.  Inside is a subtransaction, so that an error can be caught and looked
+ * at; whatever it is of, the transaction commits nothing then.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "batch.h"
+#include "compat.h"
+
+/* How often a job that finds nothing is saved. */
+#define SAVE_INTERVAL_US (1000 * 1000)
+
+/* Make the settings under which SET and condition are read, and the lock_timeout. */
+void
+orm_batch_make_settings(const OrmBatchJob *job)
+{
+	ListCell   *lc;
+
+	foreach(lc, job->settings)
+	{
+		char	   *name = pstrdup(lfirst(lc));
+		char	   *value = strchr(name, '=');
+		const char *current;
+
+		*value++ = '\0';
+		current = GetConfigOption(name, false, false);
+		if (strcmp(current, value) != 0)
+			(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	}
+	if (job->options.lock_timeout >= 0)
+		(void) set_config_option("lock_timeout", psprintf("%.0f", job->options.lock_timeout),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* Leave a member. */
+void
+orm_batch_close_member(OrmBatchRun *run)
+{
+	if (run->plan)
+		orm_batch_free_plan(run->plan);
+	run->plan = NULL;
+	if (run->cursor)
+		MemoryContextDelete(run->cursor->context);
+	run->cursor = NULL;
+}
+
+/* Open the table that is to be done now; NULL if it is gone, or no longer part of the target. */
+static Relation
+open_member(OrmBatchRun *run)
+{
+	OrmBatchJob *job = run->job;
+	Oid			relid = list_nth_oid(job->members, job->progress.member);
+	Relation	rel;
+
+	if (get_rel_name(job->statement.relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" of batched job " INT64_FORMAT " does not exist any more",
+						job->target, job->id)));
+	rel = try_relation_open(relid, RowExclusiveLock);
+	if (rel != NULL && run->cursor == NULL && !orm_batch_is_member(job->statement.relid, relid))
+	{
+		relation_close(rel, NoLock);
+		return NULL;
+	}
+	return rel;
+}
+
+/* Is there a second pass to be made, for rows that were missed or came late? */
+static bool
+is_to_verify(const OrmBatchJob *job, const OrmBatchProgress *progress)
+{
+	return job->options.verify && progress->pass == 1 && progress->still == 0 &&
+		(job->statement.is_guarded || job->statement.condition);
+}
+
+/* Go on to the next member, the next pass, or the end. */
+static void
+end_member(const OrmBatchJob *job, OrmBatchProgress *progress)
+{
+	if (++progress->member == list_length(job->members))
+	{
+		if (!is_to_verify(job, progress))
+		{
+			progress->state = ORM_BATCH_DONE;
+			return;
+		}
+		progress->pass++;
+		progress->member = 0;
+	}
+	progress->by = ORM_BATCH_BY_AUTO;
+	progress->columns = progress->after = progress->bound = NIL;
+	progress->filenode = InvalidOid;
+}
+
+/* Complain that a row may be met again.  Error: 55000. */
+static void
+report_still(const OrmBatchJob *job)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("rows of table \"%s\" meet the condition still once they are done",
+					get_rel_name(job->statement.relid)),
+			 errdetail("The new version of a row may be put further on, where it would be met again."),
+			 errhint("Say by => 'key', or write a condition that rows no longer meet once they are done, such as a IS NULL for a = 1.")));
+}
+
+/* Do the next range of a member, if there is one. */
+static void
+do_range(OrmBatchRun *run, Relation rel, OrmBatchStep *step)
+{
+	OrmBatchJob *job = run->job;
+	TimestampTz began = GetCurrentTimestamp();
+	int64		still = 0;
+
+	if (run->cursor == NULL)
+		run->cursor = orm_batch_open_cursor(job, rel, run->context);
+	if (run->plan == NULL)
+		run->plan = orm_batch_make_plan(&job->statement, rel, run->cursor, run->cursor->context);
+	run->has_range = orm_batch_next_range(run->cursor, rel, run->size, &run->range);
+	if (!run->has_range)
+	{
+		step->ends_member = true;
+		return;
+	}
+	step->rows = orm_batch_execute(run->plan, run->cursor, &run->range, &still);
+	if (still > 0 && run->cursor->by == ORM_BATCH_BY_CTID)
+		report_still(job);
+	orm_batch_note_range(run->cursor, &run->range, &step->progress);
+	step->ended = GetCurrentTimestamp();
+	step->took = (step->ended - began) / 1000.0;
+	step->progress.rows += step->rows;
+	step->progress.batches++;
+	step->progress.still += still;
+	step->progress.worked += (step->ended - run->clock) / 1000.0;
+	step->ends_member = run->range.is_last;
+}
+
+/* One transaction's work. */
+static void
+take_step(OrmBatchRun *run, OrmBatchStep *step)
+{
+	OrmBatchJob *job = run->job;
+	Relation	rel;
+
+	orm_batch_make_settings(job);
+	PreventCommandIfReadOnly(job->statement.is_delete ? "CALL orm_ext.batch_delete()" : "CALL orm_ext.batch_update()");
+	rel = open_member(run);
+	step->progress = job->progress;
+	if (rel == NULL)
+		step->ends_member = true;
+	else
+	{
+		do_range(run, rel, step);
+		relation_close(rel, NoLock);
+	}
+	if (step->ends_member)
+		end_member(job, &step->progress);
+
+	/* where nothing was found, nothing is lost if it is looked for again */
+	if (step->rows > 0 || step->ends_member || GetCurrentTimestamp() - run->saved >= SAVE_INTERVAL_US)
+	{
+		step->progress.state = orm_batch_save_job(job, &step->progress, NULL);
+		run->saved = GetCurrentTimestamp();
+	}
+}
+
+/* Try one step and commit it; returns the error if there was one. */
+ErrorData *
+orm_batch_try_step(OrmBatchRun *run, OrmBatchStep *step)
+{
+	ResourceOwner oldowner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+	volatile bool in_subtransaction = false;
+	volatile bool in_commit = false;
+
+	MemoryContextReset(run->step_context);
+	PG_TRY();
+	{
+		BeginInternalSubTransaction(NULL);
+		in_subtransaction = true;
+		MemoryContextSwitchTo(run->step_context);
+		take_step(run, step);
+		ReleaseCurrentSubTransaction();
+		in_subtransaction = false;
+		MemoryContextSwitchTo(run->context);
+		CurrentResourceOwner = oldowner;
+		in_commit = true;
+		SPI_commit();
+	}
+	PG_CATCH();
+	{
+		if (!in_subtransaction && !in_commit)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(run->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (in_subtransaction)
+		{
+			RollbackAndReleaseCurrentSubTransaction();
+			MemoryContextSwitchTo(run->context);
+			CurrentResourceOwner = oldowner;
+		}
+	}
+	PG_END_TRY();
+	return error;
+}
