@@ -25,7 +25,11 @@ REGRESS        = setup status declaration follow marker_types \
 	change_id bypass_stamps manage \
 	naming_setup naming_template naming_fill naming_clash naming_check naming_follow \
 	naming_audit naming_privileges naming18 \
-	lint lint_rules lint_naming lint_soft_delete
+	lint lint_rules lint_naming lint_soft_delete \
+	bulk_setup bulk_upsert bulk_keys bulk_types bulk_partial bulk_options bulk_deleted \
+	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways \
+	bulk_copy bulk_copy16 bulk_copy17 bulk18 \
+	batch batch_jobs batch_policies
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.

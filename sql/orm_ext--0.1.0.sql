@@ -414,6 +414,7 @@ AS 'MODULE_PATHNAME', 'orm_upsert_default';
 COMMENT ON FUNCTION orm_ext.upsert_default(integer, anyelement) IS
 'Internal to bulk upserts: the default of a column. Errors: 55000 called elsewhere, those of the default.';
 
+-- ---------------------------------------------------------------------------
 -- Batched jobs
 -- ---------------------------------------------------------------------------
 

@@ -228,13 +228,6 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 	rte->insertedCols = inserted;
 	rte->updatedCols = updated;
 	ExecCheckRTPerms(list_make1(rte), true);
-	/* generated columns are computed where the set names them */
-	for (int i = 0; i < RelationGetDescr(rel)->natts; i++)
-	{
-		if (TupleDescAttr(RelationGetDescr(rel), i)->attgenerated)
-			rte->extraUpdatedCols = bms_add_member(rte->extraUpdatedCols,
-												   i + 1 - FirstLowInvalidHeapAttributeNumber);
-	}
 	ExecInitRangeTable(estate, list_make1(rte));
 #endif
 }

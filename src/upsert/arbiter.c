@@ -76,8 +76,9 @@ report_no_arbiter(Relation rel, List *names, bool deferrable)
 	if (deferrable)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("deferrable unique constraint (%s) of table \"%s\" cannot decide about conflicts",
-						join_names(names), RelationGetRelationName(rel)),
+				 errmsg("deferrable %s of table \"%s\" cannot decide about conflicts",
+						names == NIL ? "primary key" : psprintf("unique constraint (%s)", join_names(names)),
+						RelationGetRelationName(rel)),
 				 errdetail("Whether it holds is known at the end of the transaction only."),
 				 errhint("Name another unique key, or make the constraint NOT DEFERRABLE."),
 				 errtable(rel)));

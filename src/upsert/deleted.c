@@ -21,6 +21,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/resowner.h"
 
 #include "upsert.h"
@@ -234,7 +235,8 @@ orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(oldcontext);
 		CurrentResourceOwner = oldowner;
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION || error->constraint_name == NULL ||
+			strcmp(error->constraint_name, get_rel_name(target->arbiter.index)) != 0)
 			ReThrowError(error);
 		FreeErrorData(error);
 	}

@@ -27,6 +27,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
@@ -153,6 +154,9 @@ begin_executor(DirectWrite *write)
 	InitResultRelInfo(write->result, write->rel, 1, NULL, 0);
 	estate->es_opened_result_relations = list_make1(write->result);
 	ExecOpenIndices(write->result, false);
+
+	/* for all generated columns, before somebody asks which an update changes */
+	ExecInitStoredGenerated(write->result, estate, CMD_INSERT);
 	orm_eval_plan_qual_init(&write->epq, estate);
 	write->lock = ExecUpdateLockMode(estate, write->result);
 	write->existing = table_slot_create(write->rel, &estate->es_tupleTable);

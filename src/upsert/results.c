@@ -14,6 +14,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/resowner.h"
 
 #include "upsert.h"
 
@@ -50,6 +51,7 @@ void
 orm_begin_results(OrmUpsertResults *results, Oid row_type)
 {
 	memset(results, 0, sizeof(*results));
+	results->owner = CurrentResourceOwner;
 	if (!OidIsValid(row_type))
 		return;
 	results->row_type = CreateTemplateTupleDesc(3);
@@ -71,6 +73,20 @@ orm_restart_results(OrmUpsertResults *results, const OrmUpsertResults *before)
 	begin_rows(results);
 }
 
+/*
+ * Keep a row.  A file that this takes belongs to the call, not to the
+ * subtransaction in which rows may be written.
+ */
+static void
+put_row(OrmUpsertResults *results, TupleTableSlot *slot)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+
+	CurrentResourceOwner = results->owner;
+	tuplesort_puttupleslot(results->rows, slot);
+	CurrentResourceOwner = owner;
+}
+
 /* Count one row of the input, and keep what there is to return of it. */
 void
 orm_add_result(OrmUpsertResults *results, int64 ordinal, OrmUpsertAction action,
@@ -87,7 +103,7 @@ orm_add_result(OrmUpsertResults *results, int64 ordinal, OrmUpsertAction action,
 	slot->tts_values[RESULT_ROW - 1] = row;
 	slot->tts_isnull[RESULT_ORDINAL - 1] = slot->tts_isnull[RESULT_ACTION - 1] = false;
 	slot->tts_isnull[RESULT_ROW - 1] = isnull;
-	tuplesort_puttupleslot(results->rows, ExecStoreVirtualTuple(slot));
+	put_row(results, ExecStoreVirtualTuple(slot));
 }
 
 /* All rows are through: note the counts for last_bulk_result(). */

@@ -25,6 +25,7 @@
 #include "storage/itemptr.h"
 #include "tcop/cmdtag.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/tuplesort.h"
 #include "utils/plancache.h"
 #include "utils/queryenvironment.h"
@@ -184,6 +185,7 @@ typedef struct OrmUpsertResults
 	Tuplesortstate *rows;		/* in the order of the input, or NULL */
 	TupleDesc	row_type;
 	TupleTableSlot *slot;
+	ResourceOwner owner;
 } OrmUpsertResults;
 
 /* The rows between the door and the statement. */

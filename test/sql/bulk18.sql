@@ -20,8 +20,8 @@ CALL compare.in_both($$
 $$);
 
 -- computed when read, never given
-SELECT compare.bulk('item', '[{"id": 1, "a": 10}, {"id": 2, "a": 2}, {"id": 9, "a": 90}]');
-SELECT compare.bulk('item', '[{"id": 1, "a": 10, "name": "x"}, {"id": 2, "a": 2, "name": "item 2"}, {"id": 9, "a": 90, "name": null}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 10}, {"id": 2, "a": 2}, {"id": 9, "a": 90}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 10, "name": "x"}, {"id": 2, "a": 2, "name": "item 2"}, {"id": 9, "a": 90, "name": null}]');
 BEGIN;
 SELECT ordinal, action, (result).* FROM orm_ext.bulk_upsert_returning(NULL::item, '[{"id": 1, "a": 10}, {"id": 2, "name": "item 2"}, {"id": 9, "a": 90}]');
 SELECT * FROM item ORDER BY id;
@@ -40,7 +40,7 @@ CALL compare.in_both($$
 	ALTER TABLE event ATTACH PARTITION event_b FOR VALUES IN ('b');
 	INSERT INTO event VALUES (1, 'a', 1), (2, 'b', 2);
 $$);
-SELECT compare.bulk('event', '[{"id": 1, "kind": "a", "a": 10}, {"id": 2, "kind": "b", "a": 2}, {"id": 3, "kind": "b", "a": 3}]');
+CALL compare.bulk('event', '[{"id": 1, "kind": "a", "a": 10}, {"id": 2, "kind": "b", "a": 2}, {"id": 3, "kind": "b", "a": 3}]');
 
 -- a key without overlaps cannot decide
 CREATE TABLE booking (room int4range, during daterange, n int, PRIMARY KEY (room, during WITHOUT OVERLAPS));
@@ -49,8 +49,8 @@ SELECT * FROM compare.failure($$INSERT INTO booking VALUES ('[1,1]', '[2001-01-0
 
 -- NOT NULL constraints with a name
 CALL compare.in_both('CREATE TABLE named (id int PRIMARY KEY, a int CONSTRAINT there NOT NULL); INSERT INTO named VALUES (1, 1)');
-SELECT compare.bulk('named', '[{"id": 1, "a": null}]');
-SELECT compare.bulk('named', '[{"id": 1}, {"id": 2}]');
+CALL compare.bulk('named', '[{"id": 1, "a": null}]');
+CALL compare.bulk('named', '[{"id": 1}, {"id": 2}]');
 
 -- REJECT_LIMIT
 \set VERBOSITY terse

@@ -33,14 +33,14 @@ CALL compare.in_both('DELETE FROM counted WHERE id = 2');
 --
 -- insert: a deleted row is as good as none
 --
-SELECT compare.bulk('post', '[{"email": "mail1", "n": 10}, {"email": "mail2", "n": 20}, {"email": "mail9", "n": 30}]', '{"conflict": ["email"]}');
-SELECT compare.bulk('post', '[{"email": "mail1", "n": 10}, {"email": "mail2", "n": 20}, {"email": "mail9", "n": 30}]', '{"conflict": ["email"], "on_deleted": "insert"}');
-SELECT compare.bulk('post', '[{"email": "mail1", "n": 10}, {"email": "mail2", "n": 20}, {"email": "mail2", "n": 30}]', '{"conflict": ["email"], "on_conflict": "nothing"}');
-SELECT compare.bulk('post', '[{"tenant": 1, "name": "name 4", "n": 10}, {"tenant": 1, "name": "name 5", "n": 20}]', '{"conflict": ["name", "tenant"]}');
-SELECT compare.bulk('post', '[{"tenant": 1, "name": "name 4", "n": 10}, {"tenant": 1, "name": "name 5", "n": 20}]', '{"conflict": ["post_name"]}', 't.tenant = r.tenant AND t.name = r.name');
-SELECT compare.bulk('stamped', '[{"id": 1, "n": 10}, {"id": 2, "n": 20}, {"id": 9, "n": 30}]', '{"conflict": ["id"]}');
-SELECT compare.bulk('flagged', '[{"id": 1, "n": 10}, {"id": 2, "n": 20}, {"id": 9, "n": 30}]', '{"conflict": ["id"]}');
-SELECT compare.bulk('counted', '[{"id": 1, "n": 10}, {"id": 2, "n": 20}, {"id": 9, "n": 30}]', '{"conflict": ["id"]}');
+CALL compare.bulk('post', '[{"email": "mail1", "n": 10}, {"email": "mail2", "n": 20}, {"email": "mail9", "n": 30}]', '{"conflict": ["email"]}');
+CALL compare.bulk('post', '[{"email": "mail1", "n": 10}, {"email": "mail2", "n": 20}, {"email": "mail9", "n": 30}]', '{"conflict": ["email"], "on_deleted": "insert"}');
+CALL compare.bulk('post', '[{"email": "mail1", "n": 10}, {"email": "mail2", "n": 20}, {"email": "mail2", "n": 30}]', '{"conflict": ["email"], "on_conflict": "nothing"}');
+CALL compare.bulk('post', '[{"tenant": 1, "name": "name 4", "n": 10}, {"tenant": 1, "name": "name 5", "n": 20}]', '{"conflict": ["name", "tenant"]}');
+CALL compare.bulk('post', '[{"tenant": 1, "name": "name 4", "n": 10}, {"tenant": 1, "name": "name 5", "n": 20}]', '{"conflict": ["post_name"]}', 't.tenant = r.tenant AND t.name = r.name');
+CALL compare.bulk('stamped', '[{"id": 1, "n": 10}, {"id": 2, "n": 20}, {"id": 9, "n": 30}]', '{"conflict": ["id"]}');
+CALL compare.bulk('flagged', '[{"id": 1, "n": 10}, {"id": 2, "n": 20}, {"id": 9, "n": 30}]', '{"conflict": ["id"]}');
+CALL compare.bulk('counted', '[{"id": 1, "n": 10}, {"id": 2, "n": 20}, {"id": 9, "n": 30}]', '{"conflict": ["id"]}');
 -- whatever the session lets be seen
 SET orm_ext.deleted_rows = 'show';
 SELECT * FROM orm_ext.bulk_upsert('stamped', '[{"id": 1, "n": 1}, {"id": 3, "n": 3}]', '{id}');

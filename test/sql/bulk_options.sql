@@ -20,22 +20,22 @@ $$);
 --
 -- on_duplicate
 --
-SELECT compare.bulk('post', :'some');
-SELECT compare.bulk('post', :'some', '{"on_duplicate": "last"}');
-SELECT compare.bulk('post', :'some', '{"on_duplicate": "first"}');
-SELECT compare.bulk('post', :'single', '{"on_duplicate": "error"}');
+CALL compare.bulk('post', :'some');
+CALL compare.bulk('post', :'some', '{"on_duplicate": "last"}');
+CALL compare.bulk('post', :'some', '{"on_duplicate": "first"}');
+CALL compare.bulk('post', :'single', '{"on_duplicate": "error"}');
 SELECT * FROM compare.failure(format('SELECT orm_ext.bulk_upsert(''post'', %L, on_duplicate => ''error'')', :'some'));
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 9}, {"id": 3, "code": "z"}, {"id": 2, "code": "z"}]', '{code}', on_duplicate => 'error')$$);
 -- nulls are no duplicates
-SELECT compare.bulk('post', '[{"id": 11, "code": null}, {"id": 12, "code": null}, {"id": 13, "code": null}]', '{"conflict": ["code"], "on_duplicate": "error"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 1, "title": "title 1"}]', '{"on_duplicate": "last"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 1, "title": "title 1"}]', '{"on_duplicate": "first"}');
-SELECT compare.bulk('post', '[{"id": 9, "title": "a"}, {"id": 9, "n": 7}, {"id": 9, "title": null}, {"id": 8, "n": 1}]', '{"on_duplicate": "last"}');
+CALL compare.bulk('post', '[{"id": 11, "code": null}, {"id": 12, "code": null}, {"id": 13, "code": null}]', '{"conflict": ["code"], "on_duplicate": "error"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 1, "title": "title 1"}]', '{"on_duplicate": "last"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 1, "title": "title 1"}]', '{"on_duplicate": "first"}');
+CALL compare.bulk('post', '[{"id": 9, "title": "a"}, {"id": 9, "n": 7}, {"id": 9, "title": null}, {"id": 8, "n": 1}]', '{"on_duplicate": "last"}');
 -- one after another: what is not updated stays as the first one made it
-SELECT compare.bulk('post', '[{"id": 9, "title": "a", "n": 1}, {"id": 9, "title": "b", "n": 2}, {"id": 1, "title": "a", "n": 1}, {"id": 1, "title": "b", "n": 2}]', '{"update_columns": ["n"]}');
-SELECT compare.bulk('post', '[{"id": 9, "created_by": "a"}, {"id": 9, "created_by": "b", "n": 2}, {"id": 8, "n": 1}, {"id": 8, "created_by": "c"}]');
-SELECT compare.bulk('post', :'some', '{"on_conflict": "nothing"}');
-SELECT compare.bulk('post', '[{"id": 9, "title": "a"}, {"id": 9, "n": 7}, {"id": 1, "title": "a"}, {"id": 1, "n": 7}]', '{"on_conflict": "nothing"}');
+CALL compare.bulk('post', '[{"id": 9, "title": "a", "n": 1}, {"id": 9, "title": "b", "n": 2}, {"id": 1, "title": "a", "n": 1}, {"id": 1, "title": "b", "n": 2}]', '{"update_columns": ["n"]}');
+CALL compare.bulk('post', '[{"id": 9, "created_by": "a"}, {"id": 9, "created_by": "b", "n": 2}, {"id": 8, "n": 1}, {"id": 8, "created_by": "c"}]');
+CALL compare.bulk('post', :'some', '{"on_conflict": "nothing"}');
+CALL compare.bulk('post', '[{"id": 9, "title": "a"}, {"id": 9, "n": 7}, {"id": 1, "title": "a"}, {"id": 1, "n": 7}]', '{"on_conflict": "nothing"}');
 -- what is reported of them
 BEGIN;
 SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::post, :'some');
@@ -53,13 +53,13 @@ SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('post', (SELECT jsonb_a
 --
 -- on_conflict
 --
-SELECT compare.bulk('post', :'single', '{"on_conflict": "update"}');
-SELECT compare.bulk('post', :'single', '{"on_conflict": "nothing"}');
-SELECT compare.bulk('post', :'some', '{"on_conflict": "nothing", "on_duplicate": "first"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 2}, {"id": 3, "n": null}, {"id": 9, "n": 8}]', '{"on_conflict": "nothing"}');
+CALL compare.bulk('post', :'single', '{"on_conflict": "update"}');
+CALL compare.bulk('post', :'single', '{"on_conflict": "nothing"}');
+CALL compare.bulk('post', :'some', '{"on_conflict": "nothing", "on_duplicate": "first"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 2}, {"id": 3, "n": null}, {"id": 9, "n": 8}]', '{"on_conflict": "nothing"}');
 -- skipped before anything is checked, as ON CONFLICT DO NOTHING does for what the key decides
-SELECT compare.bulk('post', '[{"id": 1, "code": "c2"}]', '{"on_conflict": "nothing"}');
-SELECT compare.bulk('post', '[{"id": 9, "code": "c2"}]', '{"on_conflict": "nothing"}');
+CALL compare.bulk('post', '[{"id": 1, "code": "c2"}]', '{"on_conflict": "nothing"}');
+CALL compare.bulk('post', '[{"id": 9, "code": "c2"}]', '{"on_conflict": "nothing"}');
 BEGIN;
 SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::post, :'some', on_conflict => 'nothing');
 SELECT * FROM orm_ext.last_bulk_result();
@@ -68,21 +68,21 @@ ROLLBACK;
 --
 -- update_columns
 --
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "n": 10}, {"id": 8, "title": "b", "n": 20}]', '{"update_columns": ["title"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "title 1", "n": 10}, {"id": 8, "title": "b", "n": 20}]', '{"update_columns": ["title"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "n": 10}, {"id": 2, "n": 20}, {"id": 3, "title": null}]', '{"update_columns": ["title"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "b"}]', '{"update_columns": ["n"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "n": 9}]', '{"update_columns": ["n", "title", "n"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "n": 10}, {"id": 8, "title": "b", "n": 20}]', '{"update_columns": ["title"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "title 1", "n": 10}, {"id": 8, "title": "b", "n": 20}]', '{"update_columns": ["title"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "n": 10}, {"id": 2, "n": 20}, {"id": 3, "title": null}]', '{"update_columns": ["title"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "b"}]', '{"update_columns": ["n"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "n": 9}]', '{"update_columns": ["n", "title", "n"]}');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "b"}]', update_columns => '{}')$$,
 					 $$INSERT INTO post (id, title) VALUES (8, 'b')$$);
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 8, "title": "b"}, {"id": 8, "n": 7}]', '{"update_columns": ["n"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 1, "n": 7}, {"id": 8, "title": "b"}, {"id": 8, "n": 7}]', '{"update_columns": ["n"]}');
 -- created_* only where it is asked for
-SELECT compare.bulk('post', '[{"id": 1, "created_by": "bob"}, {"id": 8, "created_by": "bob"}]');
-SELECT compare.bulk('post', '[{"id": 1, "created_by": "bob", "n": 7}]');
-SELECT compare.bulk('post', '[{"id": 1, "created_by": "bob", "n": 7}]', '{"update_columns": ["created_by"]}');
+CALL compare.bulk('post', '[{"id": 1, "created_by": "bob"}, {"id": 8, "created_by": "bob"}]');
+CALL compare.bulk('post', '[{"id": 1, "created_by": "bob", "n": 7}]');
+CALL compare.bulk('post', '[{"id": 1, "created_by": "bob", "n": 7}]', '{"update_columns": ["created_by"]}');
 -- of another key than the primary one, the primary key itself
-SELECT compare.bulk('post', '[{"id": 21, "code": "c1", "n": 7}]', '{"conflict": ["code"], "update_columns": ["n"]}');
-SELECT compare.bulk('post', '[{"id": 21, "code": "c1", "n": 7}]', '{"conflict": ["code"], "update_columns": ["id"]}');
+CALL compare.bulk('post', '[{"id": 21, "code": "c1", "n": 7}]', '{"conflict": ["code"], "update_columns": ["n"]}');
+CALL compare.bulk('post', '[{"id": 21, "code": "c1", "n": 7}]', '{"conflict": ["code"], "update_columns": ["id"]}');
 -- a column of the key: what is stored equals what is given, so it comes to the same
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 1, "n": 7}]', update_columns => '{id,n}')$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 1, "n": 7}]', update_columns => '{nope}')$$);
@@ -92,19 +92,19 @@ SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 1, "
 --
 -- version_column
 --
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "b", "version": 4}, {"id": 3, "title": "c", "version": 6}, {"id": 8, "title": "d", "version": 7}, {"id": 9, "title": "d", "version": 1}]', '{"version_column": "version"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "title 1", "version": 5}, {"id": 2, "title": "title 2", "version": 4}]', '{"version_column": "version"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "d"}]', '{"version_column": "version"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": null}, {"id": 2, "title": "a", "version": 4}]', '{"version_column": "version"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "b", "version": 4}, {"id": 3, "title": "c", "version": 6}, {"id": 8, "title": "d", "version": 7}, {"id": 9, "title": "d", "version": 1}]', '{"version_column": "version"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "title 1", "version": 5}, {"id": 2, "title": "title 2", "version": 4}]', '{"version_column": "version"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a"}, {"id": 8, "title": "d"}]', '{"version_column": "version"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": null}, {"id": 2, "title": "a", "version": 4}]', '{"version_column": "version"}');
 -- what is skipped anyway is not stale
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}, {"id": 2, "title": "a", "version": 5}]', '{"version_column": "version", "on_conflict": "nothing"}');
-SELECT compare.bulk('post', '[{"id": 1, "code": "c1", "title": "a", "n": 7, "created_by": "bob", "version": 5}, {"id": 2, "code": "c2", "title": "a", "n": 7, "created_by": "bob", "version": 1}]', '{"version_column": "version"}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}]', '{"version_column": "version", "update_columns": ["n"]}');
-SELECT compare.bulk('post', '[{"code": "c1", "title": "a", "version": 5}, {"code": "c2", "title": "a", "version": 4}]', '{"version_column": "version", "conflict": ["code"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "title 2", "version": 5}, {"id": 3, "title": "c", "version": 3}]', '{"version_column": "version", "update_columns": ["title", "version"]}');
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 1, "n": 7, "version": 5}, {"id": 2, "title": "a", "version": 5}, {"id": 2, "n": 7, "version": 4}]', '{"version_column": "version"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}, {"id": 2, "title": "a", "version": 5}]', '{"version_column": "version", "on_conflict": "nothing"}');
+CALL compare.bulk('post', '[{"id": 1, "code": "c1", "title": "a", "n": 7, "created_by": "bob", "version": 5}, {"id": 2, "code": "c2", "title": "a", "n": 7, "created_by": "bob", "version": 1}]', '{"version_column": "version"}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}]', '{"version_column": "version", "update_columns": ["n"]}');
+CALL compare.bulk('post', '[{"code": "c1", "title": "a", "version": 5}, {"code": "c2", "title": "a", "version": 4}]', '{"version_column": "version", "conflict": ["code"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "title 2", "version": 5}, {"id": 3, "title": "c", "version": 3}]', '{"version_column": "version", "update_columns": ["title", "version"]}');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": 5}, {"id": 1, "n": 7, "version": 5}, {"id": 2, "title": "a", "version": 5}, {"id": 2, "n": 7, "version": 4}]', '{"version_column": "version"}');
 -- without it a version is a column as any other
-SELECT compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}]');
+CALL compare.bulk('post', '[{"id": 1, "title": "a", "version": 4}]');
 BEGIN;
 SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::post, '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "b", "version": 4}, {"id": 8, "title": "b", "version": 4}]', version_column => 'version');
 SELECT * FROM orm_ext.last_bulk_result();
@@ -124,10 +124,10 @@ CALL compare.in_both($$
 	CREATE TABLE v_small (id int PRIMARY KEY, n int, version smallint);
 	INSERT INTO v_small VALUES (1, 1, 1);
 $$);
-SELECT compare.bulk('v_big', '[{"id": 1, "n": 5, "version": 9007199254740993}]', '{"version_column": "version"}');
-SELECT compare.bulk('v_big', '[{"id": 1, "n": 5, "version": 9007199254740992}]', '{"version_column": "version"}');
-SELECT compare.bulk('v_big', '[{"id": 2, "n": 5, "version": 9223372036854775807}]', '{"version_column": "version"}');
-SELECT compare.bulk('v_small', '[{"id": 1, "n": 5, "version": 1}, {"id": 2, "n": 5, "version": 1}]', '{"version_column": "version"}');
+CALL compare.bulk('v_big', '[{"id": 1, "n": 5, "version": 9007199254740993}]', '{"version_column": "version"}');
+CALL compare.bulk('v_big', '[{"id": 1, "n": 5, "version": 9007199254740992}]', '{"version_column": "version"}');
+CALL compare.bulk('v_big', '[{"id": 2, "n": 5, "version": 9223372036854775807}]', '{"version_column": "version"}');
+CALL compare.bulk('v_small', '[{"id": 1, "n": 5, "version": 1}, {"id": 2, "n": 5, "version": 1}]', '{"version_column": "version"}');
 BEGIN;
 SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::v_uuid, '[{"id": 1, "n": 5, "version": "00000000-0000-0000-0000-000000000001"}, {"id": 2, "n": 5, "version": null}]', version_column => 'version');
 SELECT ordinal, action, (result).n FROM orm_ext.bulk_upsert_returning(NULL::v_uuid, '[{"id": 1, "n": 6, "version": "00000000-0000-0000-0000-000000000002"}]', version_column => 'version');
@@ -144,7 +144,7 @@ CALL compare.in_both($$
 		EXECUTE FUNCTION orm_ext.stamp('version=version', 'created=made_at', 'updated=touched_at');
 	INSERT INTO note VALUES (1, 'one', 1, 5, '2001-01-01Z', '2001-01-01Z'), (2, 'two', 2, 5, '2001-01-01Z', '2001-01-01Z'), (3, 'three', 3, 5, '2001-01-01Z', '2001-01-01Z');
 $$);
-SELECT compare.bulk('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "two"}, {"id": 9, "title": "nine"}]');
+CALL compare.bulk('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "two"}, {"id": 9, "title": "nine"}]');
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "two"}, {"id": 9, "title": "nine"}]')$$);
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "b", "version": 4}, {"id": 3, "title": "three", "version": 5}, {"id": 9, "title": "nine", "version": 5}]', version_column => 'version')$$);
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "b", "version": null}]', version_column => 'version')$$);
@@ -190,9 +190,9 @@ SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 1, "
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 1, "n": 7}]', on_duplicate => '')$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('post', '[{"id": 1, "n": 7}]', on_conflict => 'UPDATE')$$);
 -- on_deleted is no matter where nothing is under soft delete
-SELECT compare.bulk('post', :'single', '{"on_deleted": "revive"}');
-SELECT compare.bulk('post', :'single', '{"on_deleted": "error"}');
-SELECT compare.bulk('post', :'single', '{"on_deleted": "skip", "on_conflict": "nothing"}');
+CALL compare.bulk('post', :'single', '{"on_deleted": "revive"}');
+CALL compare.bulk('post', :'single', '{"on_deleted": "error"}');
+CALL compare.bulk('post', :'single', '{"on_deleted": "skip", "on_conflict": "nothing"}');
 
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;

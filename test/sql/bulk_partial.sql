@@ -21,41 +21,41 @@ CALL compare.in_both($$
 $$);
 
 -- absent and null
-SELECT compare.bulk('item', '[{"id": 1, "c": 7}, {"id": 9, "c": 7}]');
-SELECT compare.bulk('item', '[{"id": 1, "c": 7, "a": null, "b": null, "e": null}, {"id": 9, "c": 7, "a": null, "b": null, "e": null}]');
-SELECT compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 2, "b": "x"}, {"id": 3, "a": 7, "b": "x"}, {"id": 4, "e": 5}, {"id": 5}]');
-SELECT compare.bulk('item', '[{"id": 6, "c": 1, "a": 7}, {"id": 7, "c": 2, "b": "x"}, {"id": 8, "c": 3, "a": 7, "b": "x"}, {"id": 9, "c": 4, "e": 5}, {"id": 10, "c": 5}]');
-SELECT compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 8, "c": 3, "a": 7, "b": "x"}, {"id": 2, "b": "x"}, {"id": 9, "c": 4, "d": 5}]');
+CALL compare.bulk('item', '[{"id": 1, "c": 7}, {"id": 9, "c": 7}]');
+CALL compare.bulk('item', '[{"id": 1, "c": 7, "a": null, "b": null, "e": null}, {"id": 9, "c": 7, "a": null, "b": null, "e": null}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 2, "b": "x"}, {"id": 3, "a": 7, "b": "x"}, {"id": 4, "e": 5}, {"id": 5}]');
+CALL compare.bulk('item', '[{"id": 6, "c": 1, "a": 7}, {"id": 7, "c": 2, "b": "x"}, {"id": 8, "c": 3, "a": 7, "b": "x"}, {"id": 9, "c": 4, "e": 5}, {"id": 10, "c": 5}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 8, "c": 3, "a": 7, "b": "x"}, {"id": 2, "b": "x"}, {"id": 9, "c": 4, "d": 5}]');
 -- duplicates are laid one over the other, column by column
-SELECT compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 1, "b": "x"}, {"id": 1, "a": null}, {"id": 9, "c": 7, "a": 8}, {"id": 9, "b": null}]');
-SELECT compare.bulk('item', '[{"id": 9, "b": "x"}, {"id": 9, "c": 7}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 1, "b": "x"}, {"id": 1, "a": null}, {"id": 9, "c": 7, "a": 8}, {"id": 9, "b": null}]');
+CALL compare.bulk('item', '[{"id": 9, "b": "x"}, {"id": 9, "c": 7}]');
 -- back and forth is no change
-SELECT compare.bulk('item', '[{"id": 1, "a": 7, "b": "x"}, {"id": 1, "a": 1}, {"id": 1, "b": "item"}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 7, "b": "x"}, {"id": 1, "a": 1}, {"id": 1, "b": "item"}]');
 
 -- NOT NULL: a row that lacks such a column is written where there is one with the key
-SELECT compare.bulk('item', '[{"id": 1, "a": 7}]');
-SELECT compare.bulk('item', '[{"id": 9, "a": 7}]');
-SELECT compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 9, "a": 7}]');
-SELECT compare.bulk('item', '[{"id": 1, "c": null}]');
-SELECT compare.bulk('item', '[{"id": 1, "d": null}]');
-SELECT compare.bulk('item', '[{"id": 9, "c": 1, "d": null}]');
-SELECT compare.bulk('item', '[{"id": null, "c": 1}]');
-SELECT compare.bulk('item', '[{"c": 1}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 7}]');
+CALL compare.bulk('item', '[{"id": 9, "a": 7}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 7}, {"id": 9, "a": 7}]');
+CALL compare.bulk('item', '[{"id": 1, "c": null}]');
+CALL compare.bulk('item', '[{"id": 1, "d": null}]');
+CALL compare.bulk('item', '[{"id": 9, "c": 1, "d": null}]');
+CALL compare.bulk('item', '[{"id": null, "c": 1}]');
+CALL compare.bulk('item', '[{"c": 1}]');
 
 -- CHECK: of what the row will be
-SELECT compare.bulk('item', '[{"id": 1, "low": 0}, {"id": 2, "high": 99}]');
-SELECT compare.bulk('item', '[{"id": 1, "low": 2}]');
-SELECT compare.bulk('item', '[{"id": 3, "high": 3}]');
-SELECT compare.bulk('item', '[{"id": 3, "low": 8, "high": 9}]');
-SELECT compare.bulk('item', '[{"id": 9, "c": 1, "low": 2}, {"id": 8, "c": 1, "low": 2, "high": 1}]');
+CALL compare.bulk('item', '[{"id": 1, "low": 0}, {"id": 2, "high": 99}]');
+CALL compare.bulk('item', '[{"id": 1, "low": 2}]');
+CALL compare.bulk('item', '[{"id": 3, "high": 3}]');
+CALL compare.bulk('item', '[{"id": 3, "low": 8, "high": 9}]');
+CALL compare.bulk('item', '[{"id": 9, "c": 1, "low": 2}, {"id": 8, "c": 1, "low": 2, "high": 1}]');
 -- one that does not hold for the defaults of a new row does not hinder an existing one
 CALL compare.in_both($$
 	CREATE TABLE strict (id int PRIMARY KEY, a int DEFAULT -1 CHECK (a > 0), b int DEFAULT -1 CHECK (b > 0), n int);
 	INSERT INTO strict VALUES (1, 1, 1, 1);
 $$);
-SELECT compare.bulk('strict', '[{"id": 1, "n": 5}]');
-SELECT compare.bulk('strict', '[{"id": 1, "a": 5}]');
-SELECT compare.bulk('strict', '[{"id": 2, "a": 5}]');
+CALL compare.bulk('strict', '[{"id": 1, "n": 5}]');
+CALL compare.bulk('strict', '[{"id": 1, "a": 5}]');
+CALL compare.bulk('strict', '[{"id": 2, "a": 5}]');
 -- nor does a domain's, or a default that fails
 CALL compare.in_both($$
 	CREATE DOMAIN filled AS text NOT NULL CHECK (value <> '');
@@ -63,16 +63,16 @@ CALL compare.in_both($$
 	CREATE TABLE domained (id int PRIMARY KEY, a filled, b int DEFAULT fails(), n int);
 	INSERT INTO domained VALUES (1, 'a', 1, 1);
 $$);
-SELECT compare.bulk('domained', '[{"id": 1, "n": 5}]');
-SELECT compare.bulk('domained', '[{"id": 1, "n": 5, "a": "b"}]');
-SELECT compare.bulk('domained', '[{"id": 2, "n": 5, "b": 2, "a": "x"}]');
-SELECT compare.bulk('domained', '[{"id": 2, "n": 5, "b": 2}]');
-SELECT compare.bulk('domained', '[{"id": 2, "n": 5, "a": "b"}]');
+CALL compare.bulk('domained', '[{"id": 1, "n": 5}]');
+CALL compare.bulk('domained', '[{"id": 1, "n": 5, "a": "b"}]');
+CALL compare.bulk('domained', '[{"id": 2, "n": 5, "b": 2, "a": "x"}]');
+CALL compare.bulk('domained', '[{"id": 2, "n": 5, "b": 2}]');
+CALL compare.bulk('domained', '[{"id": 2, "n": 5, "a": "b"}]');
 
 -- generated columns are computed, not given
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('item', '[{"id": 1, "a": 7, "total": 99}]')$$);
-SELECT compare.bulk('item', '[{"id": 9, "c": 7, "total": 99}]');
-SELECT compare.bulk('item', '[{"id": 1, "a": 3, "d": 2}, {"id": 9, "c": 7, "a": 3}]');
+CALL compare.bulk('item', '[{"id": 9, "c": 7, "total": 99}]');
+CALL compare.bulk('item', '[{"id": 1, "a": 3, "d": 2}, {"id": 9, "c": 7, "a": 3}]');
 -- in arrays they are there anyway
 BEGIN;
 SELECT * FROM orm_ext.bulk_upsert((SELECT array_agg(i) FROM item AS i));
@@ -86,12 +86,12 @@ CALL compare.in_both($$
 	CREATE TABLE numbered (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, code text UNIQUE, s serial, n int);
 	INSERT INTO numbered (code, n) SELECT 'code ' || i, i FROM generate_series(1, 5) AS i;
 $$);
-SELECT compare.bulk('numbered', '[{"code": "code 1", "n": 1}, {"code": "code 2", "n": 7}, {"code": "code 3", "n": 7}]', '{"conflict": ["code"]}');
-SELECT compare.bulk('numbered', '[{"code": "code 1", "n": 1}, {"code": "code 2", "n": 7}, {"code": "code 6", "n": 7}, {"code": "code 7", "n": 7}]', '{"conflict": ["code"]}');
-SELECT compare.bulk('numbered', '[{"code": "code 1", "n": 1}, {"code": "code 6", "n": 7}]', '{"conflict": ["code"], "on_conflict": "nothing"}');
-SELECT compare.bulk('numbered', '[{"id": 1, "n": 7}, {"id": 77, "code": "x", "n": 7}]');
-SELECT compare.bulk('numbered', '[{"id": 1, "code": "code 1", "s": 1, "n": 7}, {"id": 77, "code": "x", "s": 5, "n": 7}]');
-SELECT compare.bulk('numbered', '[{"code": "code 6", "n": 1}, {"code": "code 6", "n": 2}, {"code": "code 7", "n": 3}]', '{"conflict": ["code"]}');
+CALL compare.bulk('numbered', '[{"code": "code 1", "n": 1}, {"code": "code 2", "n": 7}, {"code": "code 3", "n": 7}]', '{"conflict": ["code"]}');
+CALL compare.bulk('numbered', '[{"code": "code 1", "n": 1}, {"code": "code 2", "n": 7}, {"code": "code 6", "n": 7}, {"code": "code 7", "n": 7}]', '{"conflict": ["code"]}');
+CALL compare.bulk('numbered', '[{"code": "code 1", "n": 1}, {"code": "code 6", "n": 7}]', '{"conflict": ["code"], "on_conflict": "nothing"}');
+CALL compare.bulk('numbered', '[{"id": 1, "n": 7}, {"id": 77, "code": "x", "n": 7}]');
+CALL compare.bulk('numbered', '[{"id": 1, "code": "code 1", "s": 1, "n": 7}, {"id": 77, "code": "x", "s": 5, "n": 7}]');
+CALL compare.bulk('numbered', '[{"code": "code 6", "n": 1}, {"code": "code 6", "n": 2}, {"code": "code 7", "n": 3}]', '{"conflict": ["code"]}');
 -- new ones take theirs in the order of the key that was asked for
 BEGIN;
 SELECT ordinal, action, result FROM orm_ext.bulk_upsert_returning(NULL::numbered, '[{"code": "z"}, {"code": "y"}, {"code": "code 1"}, {"code": "x"}]', '{code}');
@@ -106,23 +106,23 @@ CALL compare.in_both($$
 	INSERT INTO always (code, n) SELECT 'code ' || i, i FROM generate_series(1, 5) AS i;
 $$);
 -- an existing row may be called by its number
-SELECT compare.bulk('always', '[{"id": 1, "n": 7}, {"id": 2, "n": 2}]');
-SELECT compare.bulk('always', '[{"id": 1, "code": "x", "n": 7}, {"id": 2, "code": "code 2", "n": 2}]');
-SELECT compare.bulk('always', '[{"id": 1, "n": 7}, {"code": "new", "n": 2}]');
-SELECT compare.bulk('always', '[{"code": "new", "n": 2}, {"code": "code 3", "n": 2}]', '{"conflict": ["code"]}');
+CALL compare.bulk('always', '[{"id": 1, "n": 7}, {"id": 2, "n": 2}]');
+CALL compare.bulk('always', '[{"id": 1, "code": "x", "n": 7}, {"id": 2, "code": "code 2", "n": 2}]');
+CALL compare.bulk('always', '[{"id": 1, "n": 7}, {"code": "new", "n": 2}]');
+CALL compare.bulk('always', '[{"code": "new", "n": 2}, {"code": "code 3", "n": 2}]', '{"conflict": ["code"]}');
 -- a new one may not have one
-SELECT compare.bulk('always', '[{"id": 1, "n": 7}, {"id": 77, "n": 2}]');
-SELECT compare.bulk('always', '[{"id": 77, "code": "new", "n": 2}]', '{"conflict": ["code"]}');
-SELECT compare.bulk('always', '[{"id": 77, "code": "code 1", "n": 2}]', '{"conflict": ["code"], "update_columns": ["n"]}');
-SELECT compare.bulk('always', '[{"id": null, "n": 7}]');
+CALL compare.bulk('always', '[{"id": 1, "n": 7}, {"id": 77, "n": 2}]');
+CALL compare.bulk('always', '[{"id": 77, "code": "new", "n": 2}]', '{"conflict": ["code"]}');
+CALL compare.bulk('always', '[{"id": 77, "code": "code 1", "n": 2}]', '{"conflict": ["code"], "update_columns": ["n"]}');
+CALL compare.bulk('always', '[{"id": null, "n": 7}]');
 
 -- a column that has to be there in a view of the row only, dropped defaults, defaults of another's expression
 CALL compare.in_both($$
 	ALTER TABLE item ALTER a DROP DEFAULT, ALTER b SET DEFAULT upper('new'), ALTER d SET DEFAULT length(current_setting('search_path')) * 0 + 44;
 $$);
-SELECT compare.bulk('item', '[{"id": 1, "c": 7}, {"id": 9, "c": 7}]');
+CALL compare.bulk('item', '[{"id": 1, "c": 7}, {"id": 9, "c": 7}]');
 CALL compare.in_both('ALTER TABLE item ADD f int NOT NULL DEFAULT 66, DROP COLUMN b');
-SELECT compare.bulk('item', '[{"id": 1, "c": 7}, {"id": 9, "c": 7}, {"id": 2, "f": 5}]');
+CALL compare.bulk('item', '[{"id": 1, "c": 7}, {"id": 9, "c": 7}, {"id": 2, "f": 5}]');
 
 -- arrays: null where null may not be and a default is, is as good as absent
 BEGIN;

@@ -25,34 +25,34 @@ CALL compare.in_both($$
 	ALTER TABLE event_c ATTACH PARTITION event_c_high FOR VALUES FROM (10) TO (100);
 	INSERT INTO event SELECT i, chr(97 + i % 4), i, 'note ' || i FROM generate_series(1, 20) AS i;
 $$);
-SELECT compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10}, {"id": 4, "kind": "a", "n": 4}, {"id": 2, "kind": "c", "n": 20}, {"id": 18, "kind": "c", "n": 30}, {"id": 21, "kind": "a"}, {"id": 22, "kind": "b"}, {"id": 23, "kind": "c"}, {"id": 5, "kind": "d", "note": "x"}]');
-SELECT compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10, "note": "x"}, {"id": 4, "kind": "a", "n": 4, "note": "note 4"}, {"id": 2, "kind": "c", "n": 20, "note": null}, {"id": 18, "kind": "c", "n": 30, "note": "x"}, {"id": 21, "kind": "a", "n": null, "note": "y"}, {"id": 18, "kind": "c", "n": 31, "note": "z"}]');
-SELECT compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10, "note": "x"}, {"id": 40, "kind": "a", "n": 4, "note": "note 4"}]', '{"on_conflict": "nothing"}');
+CALL compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10}, {"id": 4, "kind": "a", "n": 4}, {"id": 2, "kind": "c", "n": 20}, {"id": 18, "kind": "c", "n": 30}, {"id": 21, "kind": "a"}, {"id": 22, "kind": "b"}, {"id": 23, "kind": "c"}, {"id": 5, "kind": "d", "note": "x"}]');
+CALL compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10, "note": "x"}, {"id": 4, "kind": "a", "n": 4, "note": "note 4"}, {"id": 2, "kind": "c", "n": 20, "note": null}, {"id": 18, "kind": "c", "n": 30, "note": "x"}, {"id": 21, "kind": "a", "n": null, "note": "y"}, {"id": 18, "kind": "c", "n": 31, "note": "z"}]');
+CALL compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10, "note": "x"}, {"id": 40, "kind": "a", "n": 4, "note": "note 4"}]', '{"on_conflict": "nothing"}');
 -- an id in another partition is another row
-SELECT compare.bulk('event', '[{"id": 1, "kind": "a", "n": 10}, {"id": 1, "kind": "b", "n": 11}, {"id": 1, "kind": "c", "n": 12}]', '{"conflict": ["kind", "id"]}');
-SELECT compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10}, {"id": 1, "kind": "z", "n": 11}]');
-SELECT compare.bulk('event', '[{"id": 100, "kind": "c", "n": 10}]');
-SELECT compare.bulk('event', '[{"id": 100, "n": 10}]');
+CALL compare.bulk('event', '[{"id": 1, "kind": "a", "n": 10}, {"id": 1, "kind": "b", "n": 11}, {"id": 1, "kind": "c", "n": 12}]', '{"conflict": ["kind", "id"]}');
+CALL compare.bulk('event', '[{"id": 1, "kind": "b", "n": 10}, {"id": 1, "kind": "z", "n": 11}]');
+CALL compare.bulk('event', '[{"id": 100, "kind": "c", "n": 10}]');
+CALL compare.bulk('event', '[{"id": 100, "n": 10}]');
 BEGIN;
 SELECT ordinal, action, result, (result).note FROM orm_ext.bulk_upsert_returning(NULL::event, '[{"id": 1, "kind": "b", "n": 10}, {"id": 22, "kind": "b", "note": "new"}, {"id": 3, "kind": "d"}, {"id": 18, "kind": "c", "note": "there"}]');
 SELECT tableoid::regclass, * FROM event WHERE id IN (1, 22, 3, 18) ORDER BY id;
 ROLLBACK;
 
 -- one partition by itself
-SELECT compare.bulk('event_b', '[{"id": 1, "kind": "b", "n": 10}, {"id": 33, "kind": "b"}, {"id": 5, "kind": "b", "n": 5, "note": "note 5"}]');
-SELECT compare.bulk('event_b', '[{"id": 1, "kind": "b", "n": 10, "note": "x"}, {"id": 5, "kind": "b", "n": 5, "note": "note 5"}]');
-SELECT compare.bulk('event_b', '[{"id": 1, "kind": "a", "n": 10}]');
-SELECT compare.bulk('event_c', '[{"id": 2, "kind": "c", "n": 10}, {"id": 31, "kind": "d"}, {"id": 18, "kind": "c", "n": 1}]');
-SELECT compare.bulk('event_c', '[{"id": 2, "kind": "a", "n": 10}]');
+CALL compare.bulk('event_b', '[{"id": 1, "kind": "b", "n": 10}, {"id": 33, "kind": "b"}, {"id": 5, "kind": "b", "n": 5, "note": "note 5"}]');
+CALL compare.bulk('event_b', '[{"id": 1, "kind": "b", "n": 10, "note": "x"}, {"id": 5, "kind": "b", "n": 5, "note": "note 5"}]');
+CALL compare.bulk('event_b', '[{"id": 1, "kind": "a", "n": 10}]');
+CALL compare.bulk('event_c', '[{"id": 2, "kind": "c", "n": 10}, {"id": 31, "kind": "d"}, {"id": 18, "kind": "c", "n": 1}]');
+CALL compare.bulk('event_c', '[{"id": 2, "kind": "a", "n": 10}]');
 
 -- keys by name, partial and of expressions
 CALL compare.in_both($$
 	CREATE UNIQUE INDEX event_note ON event (kind, lower(note), id) WHERE n IS NOT NULL;
 	CREATE UNIQUE INDEX event_a_only ON event_a (n);
 $$);
-SELECT compare.bulk('event', '[{"id": 1, "kind": "b", "note": "NOTE 1", "n": 77}, {"id": 51, "kind": "b", "note": "other", "n": 78}, {"id": 52, "kind": "b", "note": "NOTE 1", "n": null}]', '{"conflict": ["event_note"], "update_columns": ["n"]}', 't.id = r.id AND t.kind = r.kind AND lower(t.note) = lower(r.note) AND t.n IS NOT NULL AND r.n IS NOT NULL');
-SELECT compare.bulk('event', '[{"id": 4, "kind": "a", "n": 8}]');
-SELECT compare.bulk('event_a', '[{"id": 60, "kind": "a", "n": 8, "note": "x"}]', '{"conflict": ["n"], "update_columns": ["note"]}');
+CALL compare.bulk('event', '[{"id": 1, "kind": "b", "note": "NOTE 1", "n": 77}, {"id": 51, "kind": "b", "note": "other", "n": 78}, {"id": 52, "kind": "b", "note": "NOTE 1", "n": null}]', '{"conflict": ["event_note"], "update_columns": ["n"]}', 't.id = r.id AND t.kind = r.kind AND lower(t.note) = lower(r.note) AND t.n IS NOT NULL AND r.n IS NOT NULL');
+CALL compare.bulk('event', '[{"id": 4, "kind": "a", "n": 8}]');
+CALL compare.bulk('event_a', '[{"id": 60, "kind": "a", "n": 8, "note": "x"}]', '{"conflict": ["n"], "update_columns": ["note"]}');
 SELECT * FROM compare.refusal($$SELECT orm_ext.bulk_upsert('event', '{"id": 4, "kind": "a", "n": 8}', '{n}')$$);
 SELECT * FROM compare.refusal($$SELECT orm_ext.bulk_upsert('event', '{"id": 4, "kind": "a", "n": 8}', '{event_a_only}')$$);
 SELECT * FROM compare.refusal($$SELECT orm_ext.bulk_upsert('event', '{"id": 4, "kind": "a", "n": 8}', '{event_b_pkey}')$$);
@@ -87,14 +87,14 @@ CALL compare.in_both($$
 	CREATE TABLE hashed_2 PARTITION OF hashed FOR VALUES WITH (modulus 3, remainder 2);
 	INSERT INTO hashed SELECT i, 'b' || i, i FROM generate_series(1, 20) AS i;
 $$);
-SELECT compare.bulk('hashed', (SELECT jsonb_agg(jsonb_build_object('a', i, 'b', 'b' || i, 'n', i + i % 2)) FROM generate_series(10, 30) AS i));
+SELECT compare.bulk_nested('hashed', (SELECT jsonb_agg(jsonb_build_object('a', i, 'b', 'b' || i, 'n', i + i % 2)) FROM generate_series(10, 30) AS i));
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('hashed', (SELECT jsonb_agg(jsonb_build_object('a', i, 'b', 'b' || i, 'n', 0)) FROM generate_series(1, 3000) AS i))$$,
 					 $$INSERT INTO hashed SELECT i, 'b' || i, 0 FROM generate_series(1, 3000) AS i ON CONFLICT (a, b) DO UPDATE SET n = excluded.n$$);
 
 -- no partition at all
 CALL compare.in_both('CREATE TABLE hollow (a int PRIMARY KEY, n int) PARTITION BY RANGE (a)');
-SELECT compare.bulk('hollow', '[{"a": 1, "n": 10}]');
-SELECT compare.bulk('hollow', '[]');
+CALL compare.bulk('hollow', '[{"a": 1, "n": 10}]');
+CALL compare.bulk('hollow', '[]');
 
 -- identity and sequences of the whole; defaults of the whole, not of the partition
 CALL compare.in_both($$
@@ -102,9 +102,9 @@ CALL compare.in_both($$
 	CREATE TABLE numbered_a PARTITION OF numbered (n DEFAULT 5) FOR VALUES IN ('a');
 	INSERT INTO numbered (kind, n) VALUES ('a', 10), ('a', 11);
 $$);
-SELECT compare.bulk('numbered', '[{"kind": "a", "n": 10}, {"kind": "a", "n": 12}, {"kind": "a", "n": 13}]', '{"conflict": ["kind", "n"]}');
-SELECT compare.bulk('numbered', '[{"kind": "a"}]', '{"conflict": ["id", "kind"]}');
-SELECT compare.bulk('numbered_a', '[{"kind": "a"}]', '{"conflict": ["id", "kind"]}');
+CALL compare.bulk('numbered', '[{"kind": "a", "n": 10}, {"kind": "a", "n": 12}, {"kind": "a", "n": 13}]', '{"conflict": ["kind", "n"]}');
+CALL compare.bulk('numbered', '[{"kind": "a"}]', '{"conflict": ["id", "kind"]}');
+CALL compare.bulk('numbered_a', '[{"kind": "a"}]', '{"conflict": ["id", "kind"]}');
 
 --
 -- Inheritance: rows of children are not the table's own to a unique key
@@ -115,11 +115,11 @@ CALL compare.in_both($$
 	INSERT INTO base VALUES (1, 1), (2, 2);
 	INSERT INTO derived VALUES (2, 20, 'x'), (3, 30, 'y');
 $$);
-SELECT compare.bulk('base', '[{"id": 1, "n": 5}, {"id": 4, "n": 5}]');
+CALL compare.bulk('base', '[{"id": 1, "n": 5}, {"id": 4, "n": 5}]');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('base', '[{"id": 2, "n": 5}, {"id": 3, "n": 6}]')$$,
 					 $$INSERT INTO base VALUES (2, 5), (3, 6) ON CONFLICT (id) DO UPDATE SET n = excluded.n$$);
-SELECT compare.bulk('derived', '[{"id": 1, "n": 5}, {"id": 3, "n": 6, "more": "z"}]', '{"conflict": ["id"]}');
-SELECT compare.bulk('derived', '[{"id": 1, "n": 5, "more": "a"}, {"id": 3, "n": 6, "more": "z"}, {"id": 2, "n": 20, "more": "x"}]', '{"conflict": ["id"]}');
+CALL compare.bulk('derived', '[{"id": 1, "n": 5}, {"id": 3, "n": 6, "more": "z"}]', '{"conflict": ["id"]}');
+CALL compare.bulk('derived', '[{"id": 1, "n": 5, "more": "a"}, {"id": 3, "n": 6, "more": "z"}, {"id": 2, "n": 20, "more": "x"}]', '{"conflict": ["id"]}');
 SELECT * FROM compare.refusal($$SELECT orm_ext.bulk_upsert('derived', '[{"id": 1, "n": 5}]')$$);
 -- and a typed table
 CALL compare.in_both($$
@@ -127,8 +127,8 @@ CALL compare.in_both($$
 	CREATE TABLE typed OF shape (PRIMARY KEY (id), n DEFAULT 3);
 	INSERT INTO typed VALUES (1, 1);
 $$);
-SELECT compare.bulk('typed', '[{"id": 1, "n": 5}, {"id": 4, "n": 5}]');
-SELECT compare.bulk('typed', '[{"id": 1}, {"id": 4}]');
+CALL compare.bulk('typed', '[{"id": 1, "n": 5}, {"id": 4, "n": 5}]');
+CALL compare.bulk('typed', '[{"id": 1}, {"id": 4}]');
 
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;

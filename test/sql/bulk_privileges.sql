@@ -107,13 +107,13 @@ ROLLBACK;
 RESET ROLE;
 CALL compare.in_both('REVOKE ALL (id, title, secret, n) ON post FROM regress_orm_user');
 -- an owner has what the owner has, sequences included
-SELECT compare.bulk('own', '[{"code": "a", "n": 5}, {"code": "c", "n": 6}]', '{"conflict": ["code"]}', who => 'regress_orm_owner');
+CALL compare.bulk('own', '[{"code": "a", "n": 5}, {"code": "c", "n": 6}]', '{"conflict": ["code"]}', who => 'regress_orm_owner');
 CALL compare.in_both('GRANT SELECT, INSERT, UPDATE ON own TO regress_orm_user');
 -- others need the sequence's only where they take a number
-SELECT compare.bulk('own', '[{"code": "a", "n": 5}]', '{"conflict": ["code"]}', who => 'regress_orm_user');
-SELECT compare.bulk('own', '[{"code": "a", "n": 5}, {"code": "c", "n": 6}]', '{"conflict": ["code"]}', who => 'regress_orm_user');
+CALL compare.bulk('own', '[{"code": "a", "n": 5}]', '{"conflict": ["code"]}', who => 'regress_orm_user');
+CALL compare.bulk('own', '[{"code": "a", "n": 5}, {"code": "c", "n": 6}]', '{"conflict": ["code"]}', who => 'regress_orm_user');
 CALL compare.in_both('GRANT USAGE ON SEQUENCE own_id_seq TO regress_orm_user');
-SELECT compare.bulk('own', '[{"code": "a", "n": 5}, {"code": "c", "n": 6}]', '{"conflict": ["code"]}', who => 'regress_orm_user');
+CALL compare.bulk('own', '[{"code": "a", "n": 5}, {"code": "c", "n": 6}]', '{"conflict": ["code"]}', who => 'regress_orm_user');
 -- schemas: the table can be named, and is all the same
 REVOKE USAGE ON SCHEMA soft FROM PUBLIC;
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('soft.own', '[{"code": "a"}]', '{code}')$$, 'regress_orm_user');
@@ -193,14 +193,14 @@ $$);
 \set mine '[{"id": 2, "owner": "me", "title": "x"}, {"id": 4, "owner": "me", "title": "doc 4"}, {"id": 8, "owner": "me", "title": "y"}]'
 \set plain_mine 'INSERT INTO doc VALUES (2, \'me\', \'x\'), (4, \'me\', \'doc 4\'), (8, \'me\', \'y\') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, title = excluded.title'
 SELECT compare.after(format('SELECT * FROM orm_ext.bulk_upsert(''doc'', %L)', :'mine'), :'plain_mine', 'regress_orm_user');
-SELECT compare.bulk('doc', :'mine', who => 'regress_orm_admin');
+CALL compare.bulk('doc', :'mine', who => 'regress_orm_admin');
 CALL compare.in_both($$CREATE POLICY own ON doc USING (owner = 'me') WITH CHECK (owner = 'me' AND title <> 'bad')$$);
-SELECT compare.bulk('doc', :'mine', who => 'regress_orm_user');
-SELECT compare.bulk('doc', :'mine', '{"on_conflict": "nothing"}', who => 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 2, "title": "x"}, {"id": 4, "title": "doc 4"}]', who => 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 2, "title": "bad"}]', who => 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 9, "owner": "me", "title": "bad"}]', who => 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 2, "owner": "other"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', :'mine', who => 'regress_orm_user');
+CALL compare.bulk('doc', :'mine', '{"on_conflict": "nothing"}', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 2, "title": "x"}, {"id": 4, "title": "doc 4"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 2, "title": "bad"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 9, "owner": "me", "title": "bad"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 2, "owner": "other"}]', who => 'regress_orm_user');
 -- a row that he may not see is in the way: refused, as by ON CONFLICT
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('doc', '[{"id": 1, "owner": "me", "title": "x"}]')$$,
 					 $$INSERT INTO doc VALUES (1, 'me', 'x') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, title = excluded.title$$, 'regress_orm_user');
@@ -220,14 +220,14 @@ CALL compare.in_both($$
 	CREATE POLICY adding ON doc FOR INSERT WITH CHECK (title <> 'bad');
 	CREATE POLICY changing ON doc FOR UPDATE USING (owner = 'me') WITH CHECK (title <> 'worse');
 $$);
-SELECT compare.bulk('doc', '[{"id": 2, "owner": "me", "title": "x"}, {"id": 1, "owner": "other", "title": "doc 1"}, {"id": 9, "owner": "z", "title": "y"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 2, "owner": "me", "title": "x"}, {"id": 1, "owner": "other", "title": "doc 1"}, {"id": 9, "owner": "z", "title": "y"}]', who => 'regress_orm_user');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('doc', '[{"id": 1, "owner": "me", "title": "x"}]')$$,
 					 $$INSERT INTO doc VALUES (1, 'me', 'x') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, title = excluded.title$$, 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 2, "owner": "me", "title": "worse"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 2, "owner": "me", "title": "worse"}]', who => 'regress_orm_user');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('doc', '[{"id": 2, "owner": "me", "title": "bad"}]')$$,
 					 $$INSERT INTO doc VALUES (2, 'me', 'bad') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, title = excluded.title$$, 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 9, "owner": "z", "title": "worse"}]', who => 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 9, "owner": "z", "title": "bad"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 9, "owner": "z", "title": "worse"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 9, "owner": "z", "title": "bad"}]', who => 'regress_orm_user');
 -- only part of the rows can be read, restrictive policies, functions and sub-selects in them
 CALL compare.in_both($$
 	DROP POLICY reading ON doc;
@@ -237,7 +237,7 @@ CALL compare.in_both($$
 	CREATE POLICY reading ON doc FOR SELECT USING (owner IN (SELECT name FROM friend));
 	CREATE POLICY not_first ON doc AS RESTRICTIVE FOR UPDATE USING (id > 2);
 $$);
-SELECT compare.bulk('doc', '[{"id": 4, "owner": "me", "title": "x"}, {"id": 9, "owner": "z", "title": "y"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 4, "owner": "me", "title": "x"}, {"id": 9, "owner": "z", "title": "y"}]', who => 'regress_orm_user');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('doc', '[{"id": 2, "owner": "me", "title": "x"}]')$$,
 					 $$INSERT INTO doc VALUES (2, 'me', 'x') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, title = excluded.title$$, 'regress_orm_user');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('doc', '[{"id": 9, "owner": "unknown", "title": "x"}]')$$,
@@ -251,13 +251,13 @@ SELECT * FROM orm_ext.bulk_upsert('soft.doc', '[{"id": 4, "owner": "me", "title"
 ROLLBACK;
 RESET ROLE;
 CALL compare.in_both('ALTER TABLE doc OWNER TO regress_orm_owner');
-SELECT compare.bulk('doc', '[{"id": 1, "title": "bad"}, {"id": 9, "title": "bad"}]', who => 'regress_orm_owner');
+CALL compare.bulk('doc', '[{"id": 1, "title": "bad"}, {"id": 9, "title": "bad"}]', who => 'regress_orm_owner');
 CALL compare.in_both('ALTER TABLE doc FORCE ROW LEVEL SECURITY');
-SELECT compare.bulk('doc', '[{"id": 9, "owner": "me", "title": "bad"}]', who => 'regress_orm_owner');
+CALL compare.bulk('doc', '[{"id": 9, "owner": "me", "title": "bad"}]', who => 'regress_orm_owner');
 CALL compare.in_both('ALTER TABLE doc NO FORCE ROW LEVEL SECURITY');
 SET row_security = off;
-SELECT compare.bulk('doc', '[{"id": 4, "owner": "me", "title": "x"}]', who => 'regress_orm_user');
-SELECT compare.bulk('doc', '[{"id": 4, "owner": "me", "title": "x"}]', who => 'regress_orm_admin');
+CALL compare.bulk('doc', '[{"id": 4, "owner": "me", "title": "x"}]', who => 'regress_orm_user');
+CALL compare.bulk('doc', '[{"id": 4, "owner": "me", "title": "x"}]', who => 'regress_orm_admin');
 RESET row_security;
 -- COPY honours them, too, rather than refuse
 SET ROLE regress_orm_user;

@@ -35,7 +35,7 @@ BEGIN
 	CALL compare.in_both(format('INSERT INTO typed SELECT id, v FROM jsonb_to_recordset(%L) AS r (id int, v %s)',
 								jsonb_build_array(jsonb_build_object('id', 1, 'v', one), jsonb_build_object('id', 2, 'v', one), jsonb_build_object('id', 3, 'v', one)), type));
 	EXECUTE 'SELECT v::text FROM soft.typed WHERE id = 1' INTO stored;
-	result := compare.bulk('typed', input);
+	result := compare.bulk_nested('typed', input);
 	CALL compare.in_both('DROP TABLE typed');
 	RETURN format('%s [%s]', result, replace(stored, E'\r', '\r'));
 END
@@ -133,17 +133,17 @@ SELECT type, of_type(type, one, other) FROM (VALUES
 ) AS t (type, one, other) ORDER BY type, one;
 -- the one domain that takes no null
 CALL compare.in_both('CREATE TABLE spoken (id int PRIMARY KEY, v word, w word DEFAULT ''x''); INSERT INTO spoken VALUES (1, ''one'')');
-SELECT compare.bulk('spoken', '[{"id": 1, "v": "two"}, {"id": 2, "v": "three"}]');
-SELECT compare.bulk('spoken', '[{"id": 1, "v": "two", "w": "y"}, {"id": 2, "v": "three", "w": "y"}]');
-SELECT compare.bulk('spoken', '[{"id": 1, "w": "z"}]');
-SELECT compare.bulk('spoken', '[{"id": 1, "v": null}]');
-SELECT compare.bulk('spoken', '[{"id": 2, "v": null}]');
+CALL compare.bulk('spoken', '[{"id": 1, "v": "two"}, {"id": 2, "v": "three"}]');
+CALL compare.bulk('spoken', '[{"id": 1, "v": "two", "w": "y"}, {"id": 2, "v": "three", "w": "y"}]');
+CALL compare.bulk('spoken', '[{"id": 1, "w": "z"}]');
+CALL compare.bulk('spoken', '[{"id": 1, "v": null}]');
+CALL compare.bulk('spoken', '[{"id": 2, "v": null}]');
 
 --
 -- Json's null is SQL's
 --
 CALL compare.in_both('CREATE TABLE doc (id int PRIMARY KEY, a jsonb, b json, c jsonb[] DEFAULT ''{1}''); INSERT INTO doc VALUES (1, ''1'', ''1'')');
-SELECT compare.bulk('doc', '[{"id": 1, "a": null, "b": null, "c": null}, {"id": 2, "a": null, "b": null, "c": [null]}]');
+CALL compare.bulk('doc', '[{"id": 1, "a": null, "b": null, "c": null}, {"id": 2, "a": null, "b": null, "c": [null]}]');
 BEGIN;
 SELECT * FROM orm_ext.bulk_upsert_returning(NULL::doc, '[{"id": 1, "a": null, "b": {"z":  1, "y": "\u00e9"}, "c": [null, [1]]}]');
 ROLLBACK;
@@ -155,24 +155,24 @@ CALL compare.in_both($$
 	CREATE TABLE narrow (id int PRIMARY KEY, i int, s smallint, n numeric(3,1), v varchar(3), d date, m mood, p positive, j jsonb, a int[], c pair, b bit(3), u uuid);
 	INSERT INTO narrow (id) VALUES (1);
 $$);
-SELECT compare.bulk('narrow', '[{"id": 1}, {"id": 2, "i": "x"}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "i": 2147483648}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "i": 1.5}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "i": ""}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "i": true}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "i": {"a": 1}}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "s": 40000}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "n": 99.95}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "v": "abcd"}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "d": "2001-02-30"}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "m": "angry"}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "p": -1}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "a": [1, "x"]}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "a": [[1, 2], [3]]}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "c": {"a": "x"}}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "c": [1]}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "b": "1"}]');
-SELECT compare.bulk('narrow', '[{"id": 1, "u": "123"}]');
+CALL compare.bulk('narrow', '[{"id": 1}, {"id": 2, "i": "x"}]');
+CALL compare.bulk('narrow', '[{"id": 1, "i": 2147483648}]');
+CALL compare.bulk('narrow', '[{"id": 1, "i": 1.5}]');
+CALL compare.bulk('narrow', '[{"id": 1, "i": ""}]');
+CALL compare.bulk('narrow', '[{"id": 1, "i": true}]');
+CALL compare.bulk('narrow', '[{"id": 1, "i": {"a": 1}}]');
+CALL compare.bulk('narrow', '[{"id": 1, "s": 40000}]');
+CALL compare.bulk('narrow', '[{"id": 1, "n": 99.95}]');
+CALL compare.bulk('narrow', '[{"id": 1, "v": "abcd"}]');
+CALL compare.bulk('narrow', '[{"id": 1, "d": "2001-02-30"}]');
+CALL compare.bulk('narrow', '[{"id": 1, "m": "angry"}]');
+CALL compare.bulk('narrow', '[{"id": 1, "p": -1}]');
+CALL compare.bulk('narrow', '[{"id": 1, "a": [1, "x"]}]');
+CALL compare.bulk('narrow', '[{"id": 1, "a": [[1, 2], [3]]}]');
+CALL compare.bulk('narrow', '[{"id": 1, "c": {"a": "x"}}]');
+CALL compare.bulk('narrow', '[{"id": 1, "c": [1]}]');
+CALL compare.bulk('narrow', '[{"id": 1, "b": "1"}]');
+CALL compare.bulk('narrow', '[{"id": 1, "u": "123"}]');
 
 --
 -- Values that are stored out of line are compared as what they are
@@ -183,10 +183,10 @@ CALL compare.in_both($$
 	INSERT INTO large SELECT i, repeat('body ', 2000 + i), decode(repeat('00ff', 4000), 'hex'), jsonb_build_object('text', repeat('x', 9000)), ARRAY(SELECT generate_series(1, 4000)), 0
 	FROM generate_series(1, 3) AS i;
 $$);
-SELECT compare.bulk('large', (SELECT jsonb_agg(l) FROM large AS l));
-SELECT compare.bulk('large', (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('n', id - 2, 'body', body || CASE id WHEN 2 THEN '!' ELSE '' END)) FROM large AS l));
-SELECT compare.bulk('large', (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('id', id + 2)) FROM large AS l));
-SELECT compare.bulk('large', (SELECT jsonb_agg(jsonb_build_object('id', id, 'n', 1)) FROM large AS l));
+SELECT compare.bulk_nested('large', (SELECT jsonb_agg(l) FROM large AS l));
+SELECT compare.bulk_nested('large', (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('n', id - 2, 'body', body || CASE id WHEN 2 THEN '!' ELSE '' END)) FROM large AS l));
+SELECT compare.bulk_nested('large', (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('id', id + 2)) FROM large AS l));
+SELECT compare.bulk_nested('large', (SELECT jsonb_agg(jsonb_build_object('id', id, 'n', 1)) FROM large AS l));
 -- and kept where they stand
 BEGIN;
 SELECT relation.reltoastrelid::regclass AS toast FROM pg_class AS relation WHERE oid = 'large'::regclass \gset

@@ -42,24 +42,24 @@ SELECT * FROM orm_ext.last_bulk_result();
 --
 -- Every door, against row by row
 --
-SELECT compare.bulk('product', '[{"id": 1, "name": "one"}]');
-SELECT compare.bulk('product', '[{"id": 9, "name": "nine"}]');
-SELECT compare.bulk('product', '[{"id": 1, "name": "product 1"}]');
-SELECT compare.bulk('product', '{"id": 1, "name": "one"}');
-SELECT compare.bulk('product', '{"id": 9}');
-SELECT compare.bulk('product', '[]');
-SELECT compare.bulk('product', '[{"id": 9, "name": "nine"}, {"id": 3, "name": "three"}, {"id": 8, "name": null}, {"id": 1, "name": "product 1"}, {"id": 2, "name": null}]');
+CALL compare.bulk('product', '[{"id": 1, "name": "one"}]');
+CALL compare.bulk('product', '[{"id": 9, "name": "nine"}]');
+CALL compare.bulk('product', '[{"id": 1, "name": "product 1"}]');
+CALL compare.bulk('product', '{"id": 1, "name": "one"}');
+CALL compare.bulk('product', '{"id": 9}');
+CALL compare.bulk('product', '[]');
+CALL compare.bulk('product', '[{"id": 9, "name": "nine"}, {"id": 3, "name": "three"}, {"id": 8, "name": null}, {"id": 1, "name": "product 1"}, {"id": 2, "name": null}]');
 -- every column, so that arrays can do it too; created_* stays as it is
-SELECT compare.bulk('product', '[{"id": 9, "name": "nine", "price": 1, "tags": ["x"], "created_at": "2020-01-01"}]');
-SELECT compare.bulk('product', '[{"id": 5, "name": "five", "price": 1, "tags": [], "created_at": "2020-01-01"}, {"id": 4, "name": "product 4", "price": 4, "tags": ["a", "b"], "created_at": "2020-01-01"}, {"id": 3, "name": null, "price": null, "tags": null, "created_at": null}, {"id": 9, "name": null, "price": null, "tags": null, "created_at": null}]');
+CALL compare.bulk('product', '[{"id": 9, "name": "nine", "price": 1, "tags": ["x"], "created_at": "2020-01-01"}]');
+CALL compare.bulk('product', '[{"id": 5, "name": "five", "price": 1, "tags": [], "created_at": "2020-01-01"}, {"id": 4, "name": "product 4", "price": 4, "tags": ["a", "b"], "created_at": "2020-01-01"}, {"id": 3, "name": null, "price": null, "tags": null, "created_at": null}, {"id": 9, "name": null, "price": null, "tags": null, "created_at": null}]');
 -- rows that differ in their columns
-SELECT compare.bulk('product', '[{"id": 1}, {"id": 2, "name": "two"}, {"id": 3, "price": 3.5}, {"id": 4, "tags": ["c"], "name": "four"}, {"id": 8}, {"id": 9, "price": null}]');
+CALL compare.bulk('product', '[{"id": 1}, {"id": 2, "name": "two"}, {"id": 3, "price": 3.5}, {"id": 4, "tags": ["c"], "name": "four"}, {"id": 8}, {"id": 9, "price": null}]');
 -- nothing but the key
-SELECT compare.bulk('product', '[{"id": 1}, {"id": 8}, {"id": 3}]');
+CALL compare.bulk('product', '[{"id": 1}, {"id": 8}, {"id": 3}]');
 -- one row more than once
-SELECT compare.bulk('product', '[{"id": 1, "name": "a"}, {"id": 9, "name": "b"}, {"id": 1, "name": "c"}, {"id": 9, "name": "d"}, {"id": 2, "name": "e"}]');
+CALL compare.bulk('product', '[{"id": 1, "name": "a"}, {"id": 9, "name": "b"}, {"id": 1, "name": "c"}, {"id": 9, "name": "d"}, {"id": 2, "name": "e"}]');
 -- many rows
-SELECT compare.bulk('product', (SELECT jsonb_agg(jsonb_build_object('id', i * 7 % 300, 'name', 'n' || i)) FROM generate_series(1, 60) AS i));
+SELECT compare.bulk_nested('product', (SELECT jsonb_agg(jsonb_build_object('id', i * 7 % 300, 'name', 'n' || i)) FROM generate_series(1, 60) AS i));
 
 --
 -- Ways to call it
@@ -155,14 +155,14 @@ CALL compare.in_both($$
 	CREATE TABLE amount (id int PRIMARY KEY, n numeric, c char(5), f float8, j jsonb);
 	INSERT INTO amount VALUES (1, 1.0, 'a', 0, '{"a": 1}');
 $$);
-SELECT compare.bulk('amount', '{"id": 1, "n": 1.0}');
-SELECT compare.bulk('amount', '{"id": 1, "n": 1.00}');
-SELECT compare.bulk('amount', '{"id": 1, "c": "a"}');
-SELECT compare.bulk('amount', '{"id": 1, "c": "a    "}');
-SELECT compare.bulk('amount', '{"id": 1, "f": 0}');
-SELECT compare.bulk('amount', '{"id": 1, "f": "-0"}');
-SELECT compare.bulk('amount', '{"id": 1, "j": {"a": 1.0}}');
-SELECT compare.bulk('amount', '{"id": 1, "n": 1.00, "c": "a", "f": "-0", "j": {"a": 1}}');
+CALL compare.bulk('amount', '{"id": 1, "n": 1.0}');
+CALL compare.bulk('amount', '{"id": 1, "n": 1.00}');
+CALL compare.bulk('amount', '{"id": 1, "c": "a"}');
+CALL compare.bulk('amount', '{"id": 1, "c": "a    "}');
+CALL compare.bulk('amount', '{"id": 1, "f": 0}');
+CALL compare.bulk('amount', '{"id": 1, "f": "-0"}');
+CALL compare.bulk('amount', '{"id": 1, "j": {"a": 1.0}}');
+CALL compare.bulk('amount', '{"id": 1, "n": 1.00, "c": "a", "f": "-0", "j": {"a": 1}}');
 
 --
 -- Tables as they come: names that must be quoted or mean something to us, dropped
@@ -180,13 +180,13 @@ CALL compare.in_both($$
 	CREATE UNLOGGED TABLE quick (a int PRIMARY KEY, b int);
 	INSERT INTO quick VALUES (1, 1);
 $$);
-SELECT compare.bulk('"Order line"', '[{"Order Id": 1, "a''b": 5}, {"Order Id": 9, "a''b": 6}]');
-SELECT compare.bulk('"Order line"', '[{"Order Id": 1, "select": "\"; ''", "a''b": 5, "ü, (x)": 1}, {"Order Id": 9, "select": null, "a''b": null, "ü, (x)": null}]');
-SELECT compare.bulk('"Order line"', '[{"Order Id": 1, "select": "one", "a''b": 1, "ü, (x)": 5}]', '{"update_columns": ["ü, (x)", "a''b"], "conflict": ["Order Id"]}');
-SELECT compare.bulk('"rows"', '[{"ordinal": 1, "action": "b", "result": "s", "rows": 2, "target": "u", "conflict": "d", "excluded": 2, "t": 2, "r": 2, "new": 2, "old": 2}, {"ordinal": 2, "action": "b", "result": "s", "rows": 2, "target": "u", "conflict": "d", "excluded": 2, "t": 2, "r": 2, "new": 2, "old": 2}]');
-SELECT compare.bulk('"rows"', '[{"ordinal": 1, "excluded": 3}, {"ordinal": 2, "new": 3}]');
-SELECT compare.bulk('only_key', '[{"a": 1}, {"a": 2}]');
-SELECT compare.bulk('quick', '[{"a": 1, "b": 2}, {"a": 2, "b": 3}]');
+CALL compare.bulk('"Order line"', '[{"Order Id": 1, "a''b": 5}, {"Order Id": 9, "a''b": 6}]');
+CALL compare.bulk('"Order line"', '[{"Order Id": 1, "select": "\"; ''", "a''b": 5, "ü, (x)": 1}, {"Order Id": 9, "select": null, "a''b": null, "ü, (x)": null}]');
+CALL compare.bulk('"Order line"', '[{"Order Id": 1, "select": "one", "a''b": 1, "ü, (x)": 5}]', '{"update_columns": ["ü, (x)", "a''b"], "conflict": ["Order Id"]}');
+CALL compare.bulk('"rows"', '[{"ordinal": 1, "action": "b", "result": "s", "rows": 2, "target": "u", "conflict": "d", "excluded": 2, "t": 2, "r": 2, "new": 2, "old": 2}, {"ordinal": 2, "action": "b", "result": "s", "rows": 2, "target": "u", "conflict": "d", "excluded": 2, "t": 2, "r": 2, "new": 2, "old": 2}]');
+CALL compare.bulk('"rows"', '[{"ordinal": 1, "excluded": 3}, {"ordinal": 2, "new": 3}]');
+CALL compare.bulk('only_key', '[{"a": 1}, {"a": 2}]');
+CALL compare.bulk('quick', '[{"a": 1, "b": 2}, {"a": 2, "b": 3}]');
 BEGIN;
 CREATE TEMP TABLE fleeting (a int PRIMARY KEY, b int) ON COMMIT DROP;
 SELECT * FROM orm_ext.bulk_upsert('fleeting', '[{"a": 1, "b": 2}, {"a": 2, "b": 3}]');
@@ -206,12 +206,12 @@ CALL compare.in_both($$
 	CREATE TABLE node (id int PRIMARY KEY, parent int REFERENCES node, product int REFERENCES product ON UPDATE CASCADE);
 	INSERT INTO node VALUES (1, NULL, 1), (2, 1, 1);
 $$);
-SELECT compare.bulk('node', '[{"id": 3, "parent": 3, "product": 2}, {"id": 4, "parent": 3, "product": 2}, {"id": 5, "parent": 2, "product": null}, {"id": 2, "parent": null, "product": 1}]');
+CALL compare.bulk('node', '[{"id": 3, "parent": 3, "product": 2}, {"id": 4, "parent": 3, "product": 2}, {"id": 5, "parent": 2, "product": null}, {"id": 2, "parent": null, "product": 1}]');
 -- it is one statement: the order of the rows is no matter
 SELECT compare.after('SELECT * FROM orm_ext.bulk_upsert(''node'', ''[{"id": 3, "parent": 5}, {"id": 4, "parent": 3}, {"id": 5, "parent": 4}, {"id": 2, "parent": null}]'')',
 					 'INSERT INTO node (id, parent) VALUES (2, NULL), (3, 5), (4, 3), (5, 4) ON CONFLICT (id) DO UPDATE SET parent = excluded.parent');
-SELECT compare.bulk('node', '[{"id": 3, "parent": 1}, {"id": 4, "product": 77}]');
-SELECT compare.bulk('node', '[{"id": 2, "parent": 77}]');
+CALL compare.bulk('node', '[{"id": 3, "parent": 1}, {"id": 4, "product": 77}]');
+CALL compare.bulk('node', '[{"id": 2, "parent": 77}]');
 
 --
 -- Settings of the session are no matter: how plans are made, how names and values are written
@@ -223,9 +223,9 @@ CALL compare.in_both($$
 	INSERT INTO reading SELECT i, i / 3.0, i / 7.0, '2001-01-01Z', '1 day 1 hour', decode('00ff', 'hex'), i, i % 3 FROM generate_series(1, 40) AS i;
 $$);
 CREATE FUNCTION soft.readings() RETURNS text LANGUAGE sql SET search_path = soft AS $$
-	SELECT compare.bulk('reading', '[{"id": 7, "f": 0.1, "at": "2001-02-03 04:05:06.789Z"}, {"id": 1, "f": 0.333333333333333333, "at": "2001-01-01Z"}, {"id": 99, "f": 1e-300, "at": null}, {"id": 3, "f": 1, "at": "2001-01-01Z"}]')
-		|| E'\n' || compare.bulk('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 30, "part": 0, "r": 0.2, "f": 1}, {"id": 1, "part": 1}, {"id": 77, "part": 2, "span": "P1M"}]', '{"conflict": ["id"]}')
-		|| E'\n' || compare.bulk('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 77, "part": 2, "r": 0.2}, {"id": 78, "part": 0, "r": 0.2}, {"id": 1, "part": 1, "r": 5}]', '{"conflict": ["part", "id"]}', 't.id = r.id AND t.part = r.part AND t.part > 0')
+	SELECT compare.bulk_nested('reading', '[{"id": 7, "f": 0.1, "at": "2001-02-03 04:05:06.789Z"}, {"id": 1, "f": 0.333333333333333333, "at": "2001-01-01Z"}, {"id": 99, "f": 1e-300, "at": null}, {"id": 3, "f": 1, "at": "2001-01-01Z"}]')
+		|| E'\n' || compare.bulk_nested('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 30, "part": 0, "r": 0.2, "f": 1}, {"id": 1, "part": 1}, {"id": 77, "part": 2, "span": "P1M"}]', '{"conflict": ["id"]}')
+		|| E'\n' || compare.bulk_nested('reading', '[{"id": 4, "part": 1, "r": 0.1}, {"id": 77, "part": 2, "r": 0.2}, {"id": 78, "part": 0, "r": 0.2}, {"id": 1, "part": 1, "r": 5}]', '{"conflict": ["part", "id"]}', 't.id = r.id AND t.part = r.part AND t.part > 0')
 $$;
 CREATE FUNCTION soft.under(setting text, value text, usual text) RETURNS text LANGUAGE plpgsql SET search_path = soft SET jit = off AS $$
 DECLARE

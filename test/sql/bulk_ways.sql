@@ -27,7 +27,7 @@ CALL compare.in_both($$
 	INSERT INTO place SELECT i, 'place ' || i, point(i, i), to_tsvector('simple', 'word' || i), ARRAY[i, i + 1], i, 'x' FROM generate_series(1, 5) AS i;
 $$);
 \set places '[{"id": 1, "name": "new", "at": "(9,9)", "words": "word9", "tags": [9], "n": 9}, {"id": 3, "name": "place 3", "at": "(3,3)", "words": "word33", "tags": [3, 4], "n": 1}, {"id": 8, "name": "eight", "at": "(8,8)", "words": "word8", "tags": [9, 8], "n": 8}]'
-SELECT compare.bulk('place', :'places');
+CALL compare.bulk('place', :'places');
 BEGIN;
 SELECT * FROM orm_ext.bulk_upsert('place', :'places');
 SET LOCAL enable_seqscan = off;
@@ -44,14 +44,14 @@ CALL compare.in_both($$
 	CREATE TABLE seat (id int PRIMARY KEY, during int4range, code int UNIQUE DEFERRABLE INITIALLY DEFERRED, other int UNIQUE, EXCLUDE USING gist (during WITH &&));
 	INSERT INTO seat VALUES (1, '[1,5)', 1, 1), (2, '[5,9)', 2, 2);
 $$);
-SELECT compare.bulk('seat', '[{"id": 1, "during": "[1,4)"}, {"id": 3, "during": "[4,5)"}]');
-SELECT compare.bulk('seat', '[{"id": 1, "during": "[1,6)"}]');
-SELECT compare.bulk('seat', '[{"id": 3, "during": "[2,3)"}]');
-SELECT compare.bulk('seat', '[{"id": 1, "code": 2}, {"id": 2, "code": 1}]');
-SELECT compare.bulk('seat', '[{"id": 1, "code": 2}]');
-SELECT compare.bulk('seat', '[{"id": 1, "other": 5}, {"id": 2, "other": 1}]');
-SELECT compare.bulk('seat', '[{"id": 1, "other": 2}, {"id": 2, "other": 5}]');
-SELECT compare.bulk('seat', '[{"id": 3, "other": 2}, {"id": 4, "other": 4}]');
+CALL compare.bulk('seat', '[{"id": 1, "during": "[1,4)"}, {"id": 3, "during": "[4,5)"}]');
+CALL compare.bulk('seat', '[{"id": 1, "during": "[1,6)"}]');
+CALL compare.bulk('seat', '[{"id": 3, "during": "[2,3)"}]');
+CALL compare.bulk('seat', '[{"id": 1, "code": 2}, {"id": 2, "code": 1}]');
+CALL compare.bulk('seat', '[{"id": 1, "code": 2}]');
+CALL compare.bulk('seat', '[{"id": 1, "other": 5}, {"id": 2, "other": 1}]');
+CALL compare.bulk('seat', '[{"id": 1, "other": 2}, {"id": 2, "other": 5}]');
+CALL compare.bulk('seat', '[{"id": 3, "other": 2}, {"id": 4, "other": 4}]');
 
 --
 -- Rows as they were before columns were added; wide ones; no room for a short update
@@ -62,9 +62,9 @@ CALL compare.in_both($$
 	ALTER TABLE old ADD b int DEFAULT 7, ADD c text NOT NULL DEFAULT 'c', DROP a, ADD d int;
 	ALTER TABLE old ALTER b SET DEFAULT 8;
 $$);
-SELECT compare.bulk('old', '[{"id": 1, "b": 7}, {"id": 2, "d": 1}, {"id": 3, "c": "c"}, {"id": 4, "c": "x"}, {"id": 9}]');
-SELECT compare.bulk('old', '[{"id": 1, "b": 7, "c": "c", "d": null}, {"id": 2, "b": 8, "c": "c", "d": null}, {"id": 9, "b": null, "c": "y", "d": 1}]');
-SELECT compare.bulk('old', (SELECT jsonb_agg(jsonb_build_object('id', i, 'c', repeat(md5(i::text), 500))) FROM generate_series(4, 8) AS i));
+CALL compare.bulk('old', '[{"id": 1, "b": 7}, {"id": 2, "d": 1}, {"id": 3, "c": "c"}, {"id": 4, "c": "x"}, {"id": 9}]');
+CALL compare.bulk('old', '[{"id": 1, "b": 7, "c": "c", "d": null}, {"id": 2, "b": 8, "c": "c", "d": null}, {"id": 9, "b": null, "c": "y", "d": 1}]');
+SELECT compare.bulk_nested('old', (SELECT jsonb_agg(jsonb_build_object('id', i, 'c', repeat(md5(i::text), 500))) FROM generate_series(4, 8) AS i));
 
 --
 -- Foreign keys of both sides
@@ -75,12 +75,12 @@ CALL compare.in_both($$
 	INSERT INTO parent VALUES (1, 10, 1), (2, 20, 2), (3, 30, 3);
 	INSERT INTO child VALUES (1, 10, 3), (2, 20, NULL);
 $$);
-SELECT compare.bulk('parent', '[{"id": 1, "code": 11}, {"id": 2, "n": 5}, {"id": 4, "code": 40}]');
-SELECT compare.bulk('parent', '[{"id": 33, "code": 30}]', '{"conflict": ["code"]}');
-SELECT compare.bulk('parent', '[{"id": 22, "code": 20}]', '{"conflict": ["code"]}');
-SELECT compare.bulk('child', '[{"id": 1, "code": 30}, {"id": 3, "strict": 2}]');
-SELECT compare.bulk('child', '[{"id": 1, "code": 30}, {"id": 3, "strict": 9}]');
-SELECT compare.bulk('child', '[{"id": 1, "code": 99}]');
+CALL compare.bulk('parent', '[{"id": 1, "code": 11}, {"id": 2, "n": 5}, {"id": 4, "code": 40}]');
+CALL compare.bulk('parent', '[{"id": 33, "code": 30}]', '{"conflict": ["code"]}');
+CALL compare.bulk('parent', '[{"id": 22, "code": 20}]', '{"conflict": ["code"]}');
+CALL compare.bulk('child', '[{"id": 1, "code": 30}, {"id": 3, "strict": 2}]');
+CALL compare.bulk('child', '[{"id": 1, "code": 30}, {"id": 3, "strict": 9}]');
+CALL compare.bulk('child', '[{"id": 1, "code": 99}]');
 
 --
 -- Row triggers that are there for some rows, some columns, later, or never

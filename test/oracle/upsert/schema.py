@@ -211,7 +211,7 @@ class Builder:
         self.other_keys()
         self.create()
         self.triggers()
-        if self.chance(0.12, 'rls'):
+        if self.chance(0.12, 'rls') and not table.refusing:
             self.policies()
         return table
 
