@@ -232,6 +232,13 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 #endif
 }
 
+/* ExecInitStoredGenerated() prepares virtual columns too (18: commit 83ea6c540). */
+#if PG_VERSION_NUM >= 180000
+#define orm_init_generated(result, estate, command) ExecInitGenerated(result, estate, command)
+#else
+#define orm_init_generated(result, estate, command) ExecInitStoredGenerated(result, estate, command)
+#endif
+
 /* EvalPlanQualInit() wants to know the result relations (16: commit 8c9a8fd4c). */
 #if PG_VERSION_NUM >= 160000
 #define orm_eval_plan_qual_init(epqstate, estate) \

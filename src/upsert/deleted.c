@@ -133,9 +133,13 @@ orm_find_deleted_row(OrmTombstones *deleted, OrmUpsertTarget *target, TupleTable
 {
 	EphemeralNamedRelationData store;
 	Tuplestorestate *rows;
+	int64		ordinal;
+	bool		isnull;
 
 	if (deleted == NULL)
 		return;
+	ordinal = DatumGetInt64(slot_getattr(row, ORM_STORE_ORDINAL, &isnull));
+	hash_search(deleted->rows, &ordinal, HASH_REMOVE, NULL);
 	rows = store_of_one(row);
 	(void) orm_connect_to_store(&store, target, rows);
 	look_for_deleted(deleted, target);

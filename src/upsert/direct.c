@@ -156,7 +156,7 @@ begin_executor(DirectWrite *write)
 	ExecOpenIndices(write->result, false);
 
 	/* for all generated columns, before somebody asks which an update changes */
-	ExecInitStoredGenerated(write->result, estate, CMD_INSERT);
+	orm_init_generated(write->result, estate, CMD_INSERT);
 	orm_eval_plan_qual_init(&write->epq, estate);
 	write->lock = ExecUpdateLockMode(estate, write->result);
 	write->existing = table_slot_create(write->rel, &estate->es_tupleTable);

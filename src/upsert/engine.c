@@ -45,6 +45,9 @@
 #include "util/names.h"
 #include "util/spi.h"
 
+/* A deleted row that others change all the time is left to the insert. */
+#define MAX_REVIVALS 10
+
 /* Receives what RETURNING gives. */
 typedef struct RunReceiver
 {
@@ -294,6 +297,27 @@ revive(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
 	return run->revived;
 }
 
+/*
+ * Bring back the deleted row that has the key, or the one that others have put
+ * in its place meanwhile.  True if there is nothing to insert: it is done, or
+ * the row is stale.
+ */
+static bool
+revive_at_last(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
+{
+	int			tries = 0;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (revive(run, tid, tableoid) || run->verdict == ORM_VERDICT_STALE)
+			return true;
+		orm_find_deleted_row(run->deleted, run->target, run->row);
+	} while (orm_deleted_row(run->deleted, run->ordinal, tid, &tableoid) &&
+			 !IsolationUsesXactSnapshot() && ++tries < MAX_REVIVALS);
+	return false;
+}
+
 /* A deleted row has the key, and no live one: is the row to be inserted? */
 static bool
 takes_in_spite_of(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
@@ -301,10 +325,7 @@ takes_in_spite_of(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
 	switch (run->target->options.on_deleted)
 	{
 		case ORM_DELETED_REVIVE:
-			if (revive(run, tid, tableoid))
-				return false;
-			/* it was found stale, or somebody else was faster */
-			return run->verdict != ORM_VERDICT_STALE;
+			return !revive_at_last(run, tid, tableoid);
 		case ORM_DELETED_SKIP:
 			run->verdict = ORM_VERDICT_SKIP;
 			return false;

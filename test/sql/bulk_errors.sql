@@ -112,9 +112,7 @@ BEGIN READ ONLY;
 SELECT * FROM orm_ext.bulk_upsert('product', '[{"id": 1, "name": "x"}]');
 ROLLBACK;
 BEGIN READ ONLY;
-COPY product (id, name) FROM STDIN WITH (on_conflict 'update');
-1	x
-\.
+COPY product (id, name) FROM :'file' WITH (on_conflict 'update');
 ROLLBACK;
 \set VERBOSITY default
 CREATE FUNCTION soft.pure() RETURNS bigint LANGUAGE sql STABLE AS $$SELECT updated FROM orm_ext.bulk_upsert('soft.product', '[{"id": 1, "name": "x"}]')$$;

@@ -272,23 +272,5 @@ CALL compare.in_both($$
 $$);
 CALL compare.bulk('person', '[{"name": "ANN", "n": 10}, {"name": "Eve", "n": 11}, {"name": "EVE", "n": 12}]', '{"conflict": ["slug"], "update_columns": ["n"]}', 'lower(t.name) = lower(r.name)');
 
---
--- Collations: an ICU one that does not tell upper from lower case, where the server knows it
---
-SELECT count(*) = 0 AS no_icu FROM pg_collation WHERE collname = 'und-x-icu' \gset
-\if :no_icu
-\echo 8 inserted, as ICU is missing
-\else
-CALL compare.in_both($$
-	CREATE COLLATION ignoring_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-	CREATE TABLE tag (word text COLLATE ignoring_case PRIMARY KEY, other text COLLATE "C", n int);
-	CREATE UNIQUE INDEX tag_other ON tag (other COLLATE ignoring_case);
-	INSERT INTO tag VALUES ('Red', 'Rot', 1), ('blue', 'Blau', 2);
-$$);
-CALL compare.bulk('tag', '[{"word": "RED", "n": 10}, {"word": "green", "n": 11}, {"word": "Green", "n": 12}]', same => 't.word = r.word COLLATE soft.ignoring_case');
-CALL compare.bulk('tag', '[{"word": "x", "other": "ROT", "n": 10}, {"word": "y", "other": "grau", "n": 11}, {"word": "y", "other": "GRAU", "n": 12}]', '{"conflict": ["tag_other"], "update_columns": ["n"]}', 't.other = r.other COLLATE soft.ignoring_case');
-CALL compare.bulk('tag', '[{"other": "ROT", "n": 10, "word": "red"}]', '{"conflict": ["other"], "update_columns": ["n"]}', 't.other = r.other COLLATE soft.ignoring_case');
-\endif
-
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;

@@ -144,7 +144,7 @@ CALL compare.in_both($$
 		EXECUTE FUNCTION orm_ext.stamp('version=version', 'created=made_at', 'updated=touched_at');
 	INSERT INTO note VALUES (1, 'one', 1, 5, '2001-01-01Z', '2001-01-01Z'), (2, 'two', 2, 5, '2001-01-01Z', '2001-01-01Z'), (3, 'three', 3, 5, '2001-01-01Z', '2001-01-01Z');
 $$);
-CALL compare.bulk('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "two"}, {"id": 9, "title": "nine"}]');
+SELECT compare.bulk_nested('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "two"}, {"id": 9, "title": "nine"}]');
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "two"}, {"id": 9, "title": "nine"}]')$$);
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a", "version": 5}, {"id": 2, "title": "b", "version": 4}, {"id": 3, "title": "three", "version": 5}, {"id": 9, "title": "nine", "version": 5}]', version_column => 'version')$$);
 SELECT compare.changes($$SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "a"}, {"id": 2, "title": "b", "version": null}]', version_column => 'version')$$);

@@ -87,7 +87,8 @@ CALL compare.in_both($$
 	CREATE TABLE hashed_2 PARTITION OF hashed FOR VALUES WITH (modulus 3, remainder 2);
 	INSERT INTO hashed SELECT i, 'b' || i, i FROM generate_series(1, 20) AS i;
 $$);
-SELECT compare.bulk_nested('hashed', (SELECT jsonb_agg(jsonb_build_object('a', i, 'b', 'b' || i, 'n', i + i % 2)) FROM generate_series(10, 30) AS i));
+SELECT (SELECT jsonb_agg(jsonb_build_object('a', i, 'b', 'b' || i, 'n', i + i % 2)) FROM generate_series(10, 30) AS i) AS rows \gset
+CALL compare.bulk('hashed', :'rows');
 SELECT compare.after($$SELECT * FROM orm_ext.bulk_upsert('hashed', (SELECT jsonb_agg(jsonb_build_object('a', i, 'b', 'b' || i, 'n', 0)) FROM generate_series(1, 3000) AS i))$$,
 					 $$INSERT INTO hashed SELECT i, 'b' || i, 0 FROM generate_series(1, 3000) AS i ON CONFLICT (a, b) DO UPDATE SET n = excluded.n$$);
 

@@ -131,6 +131,17 @@ SELECT type, of_type(type, one, other) FROM (VALUES
 	('positive[]', '[1.005, null]', '[2]'),
 	('int4range[]', '["[1,3)", "empty"]', '["[1,2]"]')
 ) AS t (type, one, other) ORDER BY type, one;
+-- the most of them side by side, once more without savepoints
+CALL compare.in_both($$
+	CREATE TABLE wide (id int PRIMARY KEY, a boolean, b smallint, c bigint, d numeric(9,3), e real, f float8, g text, h varchar(9), i char(4), j bytea, k date, l time, m timestamp, n timestamptz, o interval,
+		p uuid, q json, r jsonb, s inet, t bit(3), u point, v tsvector, w int4range, x mood, y nested, z positive, aa words, bb int[], cc text[], dd pair[], ee jsonb[], ff mood[], gg good_pair);
+	INSERT INTO wide (id) VALUES (1), (2);
+	INSERT INTO wide (id, a, g, n, q, r, bb) VALUES (3, true, 'g', '2001-02-03 04:05:06Z', '{"a": 1}', '{"a": 1}', '{1,2}');
+$$);
+CALL compare.bulk('wide', '[{"id": 1, "a": true, "b": 1, "c": 9007199254740993, "d": 1.0005, "e": 0.1, "f": 0.1, "g": "g\"\\", "h": "h", "i": "i", "j": "\\x00ff", "k": "2001-02-03", "l": "04:05:06", "m": "2001-02-03 04:05:06.7", "n": "2001-02-03T04:05:06Z", "o": "1 day", "p": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "q": {"b": [1]}, "r": {"b": [1]}, "s": "10.0.0.1/8", "t": "101", "u": "(1,2)", "v": "word", "w": "[1,4]", "x": "fine", "y": {"p": {"a": 1}, "l": [{"b": "x"}]}, "z": 1.005, "aa": ["a"], "bb": [1, null], "cc": [["a"]], "dd": [{"a": 1}], "ee": [[1]], "ff": ["sad"], "gg": {"a": 1}},
+	{"id": 3, "a": true, "b": null, "c": null, "d": null, "e": null, "f": null, "g": "g", "h": null, "i": null, "j": null, "k": null, "l": null, "m": null, "n": "2001-02-03 05:05:06+01", "o": null, "p": null, "q": {"a": 1}, "r": {"a": 1}, "s": null, "t": null, "u": null, "v": null, "w": null, "x": null, "y": null, "z": null, "aa": null, "bb": [1, 2], "cc": null, "dd": null, "ee": null, "ff": null, "gg": null},
+	{"id": 9, "a": false, "b": -1, "c": 1, "d": null, "e": "NaN", "f": "-0", "g": "", "h": "", "i": "", "j": "\\x", "k": "infinity", "l": null, "m": "-infinity", "n": "infinity", "o": "P1M", "p": null, "q": "text", "r": "text", "s": "::1", "t": "000", "u": null, "v": "", "w": "empty", "x": "sad", "y": {}, "z": null, "aa": [], "bb": [], "cc": [], "dd": [null], "ee": [], "ff": [], "gg": null}]');
+CALL compare.bulk('wide', '[{"id": 2, "g": "x", "q": {"z": 1}, "bb": [[1, 2]]}, {"id": 3, "g": "g", "q": {"a": 1}, "bb": [1, 2]}, {"id": 8, "g": null, "q": null, "bb": null}]');
 -- the one domain that takes no null
 CALL compare.in_both('CREATE TABLE spoken (id int PRIMARY KEY, v word, w word DEFAULT ''x''); INSERT INTO spoken VALUES (1, ''one'')');
 CALL compare.bulk('spoken', '[{"id": 1, "v": "two"}, {"id": 2, "v": "three"}]');
@@ -183,10 +194,14 @@ CALL compare.in_both($$
 	INSERT INTO large SELECT i, repeat('body ', 2000 + i), decode(repeat('00ff', 4000), 'hex'), jsonb_build_object('text', repeat('x', 9000)), ARRAY(SELECT generate_series(1, 4000)), 0
 	FROM generate_series(1, 3) AS i;
 $$);
-SELECT compare.bulk_nested('large', (SELECT jsonb_agg(l) FROM large AS l));
-SELECT compare.bulk_nested('large', (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('n', id - 2, 'body', body || CASE id WHEN 2 THEN '!' ELSE '' END)) FROM large AS l));
-SELECT compare.bulk_nested('large', (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('id', id + 2)) FROM large AS l));
-SELECT compare.bulk_nested('large', (SELECT jsonb_agg(jsonb_build_object('id', id, 'n', 1)) FROM large AS l));
+SELECT (SELECT jsonb_agg(l) FROM large AS l) AS rows \gset
+CALL compare.bulk('large', :'rows');
+SELECT (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('n', id - 2, 'body', body || CASE id WHEN 2 THEN '!' ELSE '' END)) FROM large AS l) AS rows \gset
+CALL compare.bulk('large', :'rows');
+SELECT (SELECT jsonb_agg(to_jsonb(l) || jsonb_build_object('id', id + 2)) FROM large AS l) AS rows \gset
+CALL compare.bulk('large', :'rows');
+SELECT (SELECT jsonb_agg(jsonb_build_object('id', id, 'n', 1)) FROM large AS l) AS rows \gset
+CALL compare.bulk('large', :'rows');
 -- and kept where they stand
 BEGIN;
 SELECT relation.reltoastrelid::regclass AS toast FROM pg_class AS relation WHERE oid = 'large'::regclass \gset

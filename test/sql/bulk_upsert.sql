@@ -59,7 +59,8 @@ CALL compare.bulk('product', '[{"id": 1}, {"id": 8}, {"id": 3}]');
 -- one row more than once
 CALL compare.bulk('product', '[{"id": 1, "name": "a"}, {"id": 9, "name": "b"}, {"id": 1, "name": "c"}, {"id": 9, "name": "d"}, {"id": 2, "name": "e"}]');
 -- many rows
-SELECT compare.bulk_nested('product', (SELECT jsonb_agg(jsonb_build_object('id', i * 7 % 300, 'name', 'n' || i)) FROM generate_series(1, 60) AS i));
+SELECT (SELECT jsonb_agg(jsonb_build_object('id', i * 7 % 300, 'name', 'n' || i)) FROM generate_series(1, 60) AS i) AS rows \gset
+CALL compare.bulk('product', :'rows');
 
 --
 -- Ways to call it

@@ -53,6 +53,15 @@ CALL compare.bulk('seat', '[{"id": 1, "other": 5}, {"id": 2, "other": 1}]');
 CALL compare.bulk('seat', '[{"id": 1, "other": 2}, {"id": 2, "other": 5}]');
 CALL compare.bulk('seat', '[{"id": 3, "other": 2}, {"id": 4, "other": 4}]');
 
+-- as the client is told of it without a savepoint
+SELECT * FROM orm_ext.bulk_upsert('seat', '[{"id": 3}, {"id": 1, "other": 2}]');
+SELECT * FROM orm_ext.bulk_upsert('seat', '[{"id": 3}, {"id": 4, "other": 2}]');
+SELECT * FROM orm_ext.bulk_upsert('seat', '[{"id": 3}, {"id": null}]');
+SELECT * FROM orm_ext.bulk_upsert('seat', '[{"id": 3, "during": "[2,3)"}]');
+SELECT * FROM orm_ext.bulk_upsert('seat', '[{"id": 3}, {"id": 4, "nope": 1}]');
+SELECT * FROM orm_ext.bulk_upsert('seat', '[{"id": 3}, {"id": 4, "other": "x"}]');
+SELECT * FROM seat ORDER BY id;
+
 --
 -- Rows as they were before columns were added; wide ones; no room for a short update
 --
@@ -64,7 +73,8 @@ CALL compare.in_both($$
 $$);
 CALL compare.bulk('old', '[{"id": 1, "b": 7}, {"id": 2, "d": 1}, {"id": 3, "c": "c"}, {"id": 4, "c": "x"}, {"id": 9}]');
 CALL compare.bulk('old', '[{"id": 1, "b": 7, "c": "c", "d": null}, {"id": 2, "b": 8, "c": "c", "d": null}, {"id": 9, "b": null, "c": "y", "d": 1}]');
-SELECT compare.bulk_nested('old', (SELECT jsonb_agg(jsonb_build_object('id', i, 'c', repeat(md5(i::text), 500))) FROM generate_series(4, 8) AS i));
+SELECT (SELECT jsonb_agg(jsonb_build_object('id', i, 'c', repeat(md5(i::text), 500))) FROM generate_series(4, 8) AS i) AS rows \gset
+CALL compare.bulk('old', :'rows');
 
 --
 -- Foreign keys of both sides

@@ -122,7 +122,7 @@ def take_turns(lanes, batches, warm, in_a_row):
     The first batches only warm up the sessions.
     """
     order, spent = random.Random(1), [[] for _ in lanes]
-    for lane in lanes:
+    for lane in lanes if warm else ():
         lane.send(batches[:warm])
     for start in range(warm, len(batches), in_a_row):
         for number in order.sample(range(len(lanes)), len(lanes)):

@@ -357,6 +357,10 @@ class Builder:
                 self.key(title, columns, constraint=constraint,
                          not_distinct=form == 'not distinct', **options)
 
+        # ON CONFLICT cannot tell a key from a deferrable one on the same columns.
+        table.keys = [key for key in table.keys if not key.deferrable or not any(
+            other is not key and set(other.parts) == set(key.parts) for other in table.keys)]
+
     def expression(self, title, parts, columns, region, options):
         """A unique index over expressions."""
         self.table.keys.append(Key(f'{self.table.name} {title}',

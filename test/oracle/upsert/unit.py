@@ -430,9 +430,9 @@ class Unit:
                 # A row that is there but is not to be seen.
                 if batch.on_conflict == 'nothing' and not door.states:
                     raise Unsure
-                allowed |= {'42501', '23505', '23502', '23514'}
+                allowed |= {'42501', '23505', '23502', '23514', '428C9'}
             if not hand.states:
-                if self.limited and door.states == {'42501'} and 'unchanged' in hand.actions:
+                if self.limited and door.states <= {'42501', '428C9'} and 'unchanged' in hand.actions:
                     # To be read, and not to be updated.
                     raise Unsure
                 return [f'should succeed, but there is {door.describe()}']
