@@ -146,7 +146,7 @@ orm_batch_statement_text(const OrmBatchStatement *statement)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (statement->is_delete)
+	if (statement->set == NULL)
 		appendStringInfo(&text, "DELETE FROM %s", orm_relid_name(statement->relid));
 	else
 		appendStringInfo(&text, "UPDATE %s SET %s%s", orm_relid_name(statement->relid),
