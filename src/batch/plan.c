@@ -245,10 +245,12 @@ parameters(const OrmBatchPlan *plan, const OrmBatchCursor *cursor, const OrmBatc
 		param->isnull = false;
 		param->pflags = PARAM_FLAG_CONST;
 		param->ptype = plan->key ? plan->key->types[i % ncolumns] : TIDOID;
-		if (plan->key)
-			param->value = i < ncolumns ? range->high[i] : cursor->after[i - ncolumns];
-		else
+		if (plan->key == NULL)
 			param->value = PointerGetDatum(&tids[i]);
+		else if (i < ncolumns)
+			param->value = range->high[i];
+		else if (cursor->after)
+			param->value = cursor->after[i - ncolumns];
 	}
 	return params;
 }

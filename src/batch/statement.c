@@ -48,16 +48,19 @@ point_into_text(void *argument)
 
 /* Parse a text after a prefix. */
 static List *
-parse(const char *prefix, const char *text, RawParseMode mode)
+parse(const char *prefix, const char *string, RawParseMode mode)
 {
-	GivenText	given = {.text = text,.prefix = strlen(prefix)};
-	ErrorContextCallback callback = {.previous = error_context_stack,
-		.callback = point_into_text,
-	.arg = &given};
+	GivenText	given;
+	ErrorContextCallback callback;
 	List	   *result;
 
+	given.text = string;
+	given.prefix = strlen(prefix);
+	callback.previous = error_context_stack;
+	callback.callback = point_into_text;
+	callback.arg = &given;
 	error_context_stack = &callback;
-	result = raw_parser(psprintf("%s%s\n", prefix, text), mode);
+	result = raw_parser(psprintf("%s%s\n", prefix, string), mode);
 	error_context_stack = callback.previous;
 	return result;
 }
@@ -143,7 +146,7 @@ orm_batch_statement_text(const OrmBatchStatement *statement)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (statement->is_delete)
+	if (statement->set == NULL)
 		appendStringInfo(&text, "DELETE FROM %s", orm_relid_name(statement->relid));
 	else
 		appendStringInfo(&text, "UPDATE %s SET %s%s", orm_relid_name(statement->relid),
