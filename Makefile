@@ -27,7 +27,7 @@ REGRESS        = setup status declaration follow marker_types \
 	naming_audit naming_privileges naming18 \
 	lint lint_rules lint_naming lint_soft_delete \
 	bulk_setup bulk_upsert bulk_keys bulk_types bulk_partial bulk_options bulk_deleted \
-	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways \
+	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways bulk_collation \
 	bulk_copy bulk_copy16 bulk_copy17 bulk18 \
 	batch batch_jobs batch_policies
 REGRESS_OPTS   = --inputdir=test
@@ -112,7 +112,7 @@ check-core:   ## PostgreSQL's own suites with the library loaded; ASSERT=1: ours
 	@test/core $(MAJORS)
 
 oracle:       ## N (default 10000) random statements against the twin schema, half as many against the model, DDL against plain PostgreSQL
-	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 )) --naming $$(( $(N) / 10 ))
+	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 )) --naming $$(( $(N) / 10 )) --upserts $$(( $(N) / 10 ))
 
 bench:        ## benchmarks side by side
 	@test/env/install build test bench

@@ -232,6 +232,13 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 #endif
 }
 
+/* Generated columns can be virtual (18: commit 83ea6c540). */
+#if PG_VERSION_NUM >= 180000
+#define orm_has_virtual_columns(desc) ((desc)->constr != NULL && (desc)->constr->has_generated_virtual)
+#else
+#define orm_has_virtual_columns(desc) ((void) (desc), false)
+#endif
+
 /* ExecInitStoredGenerated() prepares virtual columns too (18: commit 83ea6c540). */
 #if PG_VERSION_NUM >= 180000
 #define orm_init_generated(result, estate, command) ExecInitGenerated(result, estate, command)

@@ -91,7 +91,7 @@ orm_may_write_directly(Relation rel, const OrmUpsertTarget *target)
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rules != NULL ||
 		rel->rd_rel->relrowsecurity || target->options.on_deleted != ORM_DELETED_INSERT ||
-		needs_domain_check(target))
+		needs_domain_check(target) || (target->returning && orm_has_virtual_columns(target->rowtype)))
 		return false;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -333,7 +333,7 @@ write_rows(OrmUpsertRun *run, Relation rel)
 	if (write.buffer)
 		orm_end_buffer(write.buffer);
 	EvalPlanQualEnd(&write.epq);
-	ExecCloseIndices(write.result);
+	ExecCloseResultRelations(write.estate);
 	ExecResetTupleTable(write.estate->es_tupleTable, false);
 	FreeExecutorState(write.estate);
 	PopActiveSnapshot();

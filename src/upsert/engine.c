@@ -151,7 +151,7 @@ current_run(void)
 static OrmUpsertRun *
 current_row(void)
 {
-	OrmUpsertRun  *run = current_run();
+	OrmUpsertRun *run = current_run();
 
 	if (run->ordinal == 0)
 		elog(ERROR, "bulk upsert writes no row now");
@@ -228,7 +228,7 @@ orm_check_identity(OrmUpsertRun *run)
 static bool
 receive_written(TupleTableSlot *slot, DestReceiver *self)
 {
-	OrmUpsertRun  *run = ((RunReceiver *) self)->run;
+	OrmUpsertRun *run = ((RunReceiver *) self)->run;
 	bool		isnull;
 
 	run->written = true;
@@ -251,7 +251,7 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 static void
 receiver_shutdown(DestReceiver *self)
 {
-	OrmUpsertRun  *run = ((RunReceiver *) self)->run;
+	OrmUpsertRun *run = ((RunReceiver *) self)->run;
 
 	if (!run->reviving)
 		orm_settle_row(run);
@@ -346,7 +346,7 @@ PG_FUNCTION_INFO_V1(orm_upsert_found);
 Datum
 orm_upsert_found(PG_FUNCTION_ARGS)
 {
-	OrmUpsertRun  *run = current_run();
+	OrmUpsertRun *run = current_run();
 
 	advance(run, PG_GETARG_INT64(0));
 	read_existing(run, PG_GETARG_DATUM(1));
@@ -365,7 +365,7 @@ PG_FUNCTION_INFO_V1(orm_upsert_takes);
 Datum
 orm_upsert_takes(PG_FUNCTION_ARGS)
 {
-	OrmUpsertRun  *run = current_run();
+	OrmUpsertRun *run = current_run();
 	ItemPointerData tid;
 	Oid			tableoid;
 
@@ -396,7 +396,7 @@ PG_FUNCTION_INFO_V1(orm_upsert_conflicts);
 Datum
 orm_upsert_conflicts(PG_FUNCTION_ARGS)
 {
-	OrmUpsertRun  *run = current_row();
+	OrmUpsertRun *run = current_row();
 
 	read_existing(run, PG_GETARG_DATUM(0));
 	run->verdict = orm_judge(run);
@@ -430,7 +430,7 @@ PG_FUNCTION_INFO_V1(orm_upsert_default);
 Datum
 orm_upsert_default(PG_FUNCTION_ARGS)
 {
-	OrmUpsertRun  *run = current_row();
+	OrmUpsertRun *run = current_row();
 	AttrNumber	attno = PG_GETARG_INT32(0);
 	bool		isnull;
 	Datum		value;
@@ -464,7 +464,7 @@ orm_upsert_init(void)
 static void
 describe_row(void *arg)
 {
-	OrmUpsertRun  *run = arg;
+	OrmUpsertRun *run = arg;
 
 	if (run->ordinal > 0)
 		errcontext("row %lld of the input of bulk upsert into \"%s\"",
@@ -640,7 +640,7 @@ orm_upsert(Relation rel, OrmUpsertSource *source,
 		   const OrmUpsertOptions *options, OrmUpsertResults *results)
 {
 	OrmUpsertTarget *target = orm_begin_upsert_target(rel, source, options, results->rows != NULL);
-	OrmUpsertRun  *outer = running;
+	OrmUpsertRun *outer = running;
 
 	PG_TRY();
 	{

@@ -45,7 +45,8 @@ typedef struct JsonSource
 	JsonbContainer *root;
 	uint32		nrows;
 	uint32		next;
-	AttrNumber *order;			/* columns in the order of the last object's keys */
+	AttrNumber *order;			/* columns in the order of the last object's
+								 * keys */
 	JsonColumn *columns;		/* by number of the column, less one */
 	FmgrInfo	populate;
 	Datum		empty_record;

@@ -38,7 +38,8 @@ struct OrmLookup
 	ScanKeyData not_less;
 	FmgrInfo   *compare;
 	MemoryContext context;		/* of "next" */
-	Datum		next;			/* the entry after the last key that was not there */
+	Datum		next;			/* the entry after the last key that was not
+								 * there */
 	bool		has_next;
 	bool		at_end;			/* there is none */
 	int			credit;			/* may the index be asked? */

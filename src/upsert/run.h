@@ -15,12 +15,12 @@
 /* What is thought of the row that is being written. */
 typedef enum OrmVerdict
 {
-	ORM_VERDICT_NEW,				/* no row has its key, as far as was seen */
+	ORM_VERDICT_NEW,			/* no row has its key, as far as was seen */
 	ORM_VERDICT_SAME,
 	ORM_VERDICT_STALE,
 	ORM_VERDICT_SKIP,
-	ORM_VERDICT_DELETED,			/* the row that has its key is deleted */
-	ORM_VERDICT_WRITE				/* an existing row is to be updated */
+	ORM_VERDICT_DELETED,		/* the row that has its key is deleted */
+	ORM_VERDICT_WRITE			/* an existing row is to be updated */
 } OrmVerdict;
 
 typedef struct OrmUpsertRun

@@ -143,8 +143,8 @@ write_key_condition(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 		char	   *given = psprintf("s.%s", NameStr(att->attname));
 		bool		nulls_match = arbiter->nulls_not_distinct && key_is_nullable(target, i);
 		Oid			type = arbiter->columns[i] > 0 ?
-			TupleDescAttr(target->rowtype, arbiter->columns[i] - 1)->atttypid :
-			exprType(arbiter->expressions[i]);
+		TupleDescAttr(target->rowtype, arbiter->columns[i] - 1)->atttypid :
+		exprType(arbiter->expressions[i]);
 
 		appendStringInfoString(sql, nulls_match ? " AND (" : " AND ");
 		generate_operator_clause(sql, existing, type, arbiter->equals[i], given, att->atttypid);
@@ -208,7 +208,7 @@ write_value(StringInfo sql, const OrmUpsertTarget *target, AttrNumber attno)
 	bool		supplied = orm_supplied_position(target, attno) >= 0;
 	bool		filled = bms_is_member(attno, target->filled);
 	bool		taken_over = bms_is_member(attno, target->update) ||
-		orm_is_key_column(target, attno);
+	orm_is_key_column(target, attno);
 
 	if (supplied && !bms_is_member(attno, target->partial) && !filled)
 	{
@@ -297,7 +297,10 @@ write_source(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	appendStringInfoString(sql, " FROM ");
 	write_table(sql, rel, target->alias);
 
-	/* once for the index, and once so that the question is asked of no other row */
+	/*
+	 * once for the index, and once so that the question is asked of no other
+	 * row
+	 */
 	condition = existing_condition(rel, target);
 	appendStringInfo(sql, " WHERE %s AND CASE WHEN %s THEN orm_ext.upsert_found(s.ordinal, ",
 					 condition, condition);
@@ -314,7 +317,7 @@ write_arbiter_column(StringInfo sql, Relation rel, const OrmUpsertTarget *target
 	const OrmArbiter *arbiter = &target->arbiter;
 	AttrNumber	attno = arbiter->columns[key];
 	Oid			type = attno > 0 ? TupleDescAttr(target->rowtype, attno - 1)->atttypid :
-		exprType(arbiter->expressions[key]);
+	exprType(arbiter->expressions[key]);
 
 	if (attno > 0)
 		appendStringInfoString(sql, column(target, attno));

@@ -171,7 +171,8 @@ typedef struct OrmInputRow
 /* Where rows come from. */
 typedef struct OrmUpsertSource
 {
-	List	   *columns;		/* numbers of those that are supplied, ascending */
+	List	   *columns;		/* numbers of those that are supplied,
+								 * ascending */
 	Bitmapset  *partial;		/* those that not every row supplies */
 	bool		(*next) (struct OrmUpsertSource *source, OrmInputRow *row);
 	void	   *state;

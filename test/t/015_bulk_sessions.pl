@@ -303,9 +303,14 @@ for my $count (2, 4, 8)
 				FROM audit WHERE side = '$side')),
 			join('|', @told{qw(inserted updated deleted padded)}), "$count clients, $side: rows that were inserted, updated and deleted are those that were told");
 		cmp_ok($told{$_}, '>', 0, "... $_") for qw(inserted updated unchanged deleted);
+		# A row that is deleted while INSERT waits for it is not revived: a second one comes beside it then.
+		my $twice = "SELECT id FROM $side GROUP BY id HAVING count(*) > 1";
+		is(ask($node, 'app', "SET row_security = off; SELECT count(*) FROM ($twice) AS twice" . ($is_soft ? " WHERE id <= $lasting" : '')), 0, '... no row twice');
+		note 'rows beside a deleted one: ' . ask($node, 'app', "SET row_security = off; SELECT count(*) FROM ($twice) AS twice") if $is_soft;
 		is(ask($node, 'app', qq(
-				WITH chain AS (SELECT op, old, lag(new) OVER (PARTITION BY id ORDER BY n) AS before FROM audit WHERE side = '$side')
-				SELECT count(*) FROM chain WHERE old IS DISTINCT FROM before)),
+				SET row_security = off;
+				WITH chain AS (SELECT id, op, old, lag(new) OVER (PARTITION BY id ORDER BY n) AS before FROM audit WHERE side = '$side')
+				SELECT count(*) FROM chain WHERE old IS DISTINCT FROM before AND id NOT IN ($twice))),
 			0, '... each change follows the one before');
 		is(ask($node, 'app', qq(
 				SELECT count(*) FROM audit WHERE side = '$side' AND op = 'UPDATE'
@@ -314,7 +319,6 @@ for my $count (2, 4, 8)
 		is(ask($node, 'app', "SELECT count(*) FROM $side WHERE n <> 0 OR made <> 'by default'"), 0, '... columns that nobody supplied have their defaults');
 		is(ask($node, 'app', "SET row_security = off; SELECT count(*) FROM $side"), $is_soft ? $told{inserted} : $told{inserted} - $told{deleted},
 			'... as many rows as were inserted are there');
-		is(ask($node, 'app', "SET row_security = off; SELECT count(*) FROM (SELECT id FROM $side GROUP BY id HAVING count(*) > 1) AS twice"), 0, '... none twice');
 
 		# the last value of each client for rows that are never deleted
 		my @lost;

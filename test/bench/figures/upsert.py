@@ -174,7 +174,7 @@ def after_checkpoint(tables, cell, ours):
 
 def survey(mix, spent):
     """All ways of one mix: rows in a second of the backend's processor time, and bytes of the log for each row."""
-    lines = [f'{MIXES[mix].name}: thousands of rows a second (bytes of the log for each row), by size of the batches', '',
+    lines = [f'{MIXES[mix].name}: thousands of rows a second (bytes of the log for each), by size of the batches', '',
              '| |' + ''.join(f' {size:,} |' for size in spent), '|---|' + '---:|' * len(spent)]
     for way in WAYS:
         cells = [f"{report.number(1000 / median(costs[way]))} ({median(costs[way], 'wal'):.0f})" if way in costs else ''

@@ -31,7 +31,7 @@ def arguments(description):
     parser.add_argument('--transactions', type=int, metavar='N', help='how many transactions (1000)')
     parser.add_argument('--stamps', type=int, metavar='N', help='how many transactions on stamped tables (1500)')
     parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (700)')
-    parser.add_argument('--upserts', type=int, metavar='N', help='how many batches of bulk upsert (400)')
+    parser.add_argument('--upserts', type=int, metavar='N', help='how many batches of bulk upsert (300)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -54,7 +54,7 @@ def arguments(description):
     if options.naming is None:
         options.naming = 0 if small else 700
     if options.upserts is None:
-        options.upserts = 0 if small else 400
+        options.upserts = 0 if small else 300
     return options
 
 

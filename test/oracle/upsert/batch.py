@@ -127,7 +127,8 @@ class Generator:
             # ON CONFLICT would take the other one, too.
             return primary, None
         plain = [column.name for column in key.columns]
-        if not key.plain or key.predicate and twins or rng.random() < 0.3 and key.index not in [column.name for column in table.columns]:
+        by_name = rng.random() < 0.3 and key.index not in [column.name for column in table.columns]
+        if not key.plain or key.predicate and twins or by_name:
             return key, [key.index]
         rng.shuffle(plain)
         return key, plain
@@ -289,7 +290,8 @@ class Generator:
     def spoil(self, batch):
         """Makes something wrong with the batch."""
         ways = (self.wrong_value, self.wrong_value, self.wrong_value, self.null, self.generated, self.unknown_option,
-                self.unknown_column, self.no_row, self.unknown_key, self.deferrable, self.unknown_update, self.unknown_version)
+                self.unknown_column, self.no_row, self.unknown_key, self.deferrable,
+                self.unknown_update, self.unknown_version)
         self.rng.choice(ways)(batch)
 
     def wrong_value(self, batch):

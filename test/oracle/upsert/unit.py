@@ -23,6 +23,7 @@ from .kinds import literal, quote, SCHEMA, SETUP
 from .schema import Builder, DEAD, SIDES
 
 ITEMS = 8
+LEVELS = ('', ' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')
 HIDDEN = {'42501', '23505'}
 VARYING = '#'               # in the place of what each side makes up
 
@@ -217,7 +218,7 @@ class Unit:
         batch = Generator(rng, self.table, self.before, self.fault.batch if self.fault else '').batch()
         self.transaction = rng.random() < 0.85
         self.role = rng.random() < (0.7 if self.table.rls else 0.15)
-        self.level = rng.choice(('', '', '', '', '', ' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE'))
+        self.level = rng.choices(LEVELS, (5, 1, 1))[0]
         if batch.key is None and not batch.refused:
             batch.refused = '42P10'
         doors = batch.doors()
