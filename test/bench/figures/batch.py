@@ -5,10 +5,10 @@ import os
 from . import report
 
 ROWS = int(os.environ.get('ORM_EXT_BATCH_ROWS', '1000000'))
-SIZES = [size for size in (10000, 100000, 1000000, 10000000) if size <= max(ROWS, 1000000)]
+SIZES = [size for size in (10000, 100000, 1000000, 10000000) if size <= max(ROWS, 100000)]
 BATCH = 10000
 ROUNDS = 3
-LOOP_ROWS = 200000      # of loops by hand, which take long
+LOOP_ROWS = min(ROWS, 200000)   # of loops by hand, which take long
 
 TABLE = """
 DROP TABLE IF EXISTS item;
