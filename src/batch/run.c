@@ -262,7 +262,7 @@ tell_end(const OrmBatchJob *job)
 }
 
 /*
- * OrmBatchRun a job until it is done, or told to stop.  The caller has its lock, and is
+ * Run a job until it is done, or told to stop.  The caller has its lock, and is
  * connected to SPI so that it may commit.  Errors: those of the statement.
  */
 void

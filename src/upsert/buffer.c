@@ -32,8 +32,9 @@ struct OrmInsertBuffer
 	ResultRelInfo *result;
 	BulkInsertState bulk;
 	int			nrows;
+	int			nslots;			/* that were made; as many as were needed */
 	Size		bytes;
-	TupleTableSlot *slots[MAX_ROWS];	/* made when they are needed */
+	TupleTableSlot *slots[MAX_ROWS];
 	int64		ordinals[MAX_ROWS];
 };
 
@@ -41,8 +42,11 @@ struct OrmInsertBuffer
 OrmInsertBuffer *
 orm_begin_buffer(OrmUpsertRun *run, EState *estate, ResultRelInfo *result)
 {
-	OrmInsertBuffer *buffer = palloc0_object(OrmInsertBuffer);
+	OrmInsertBuffer *buffer = palloc_object(OrmInsertBuffer);
 
+	/* not all of it is cleared: one row may be all that comes */
+	buffer->nrows = buffer->nslots = 0;
+	buffer->bytes = 0;
 	buffer->run = run;
 	buffer->estate = estate;
 	buffer->result = result;
@@ -71,8 +75,8 @@ orm_buffer_row(OrmInsertBuffer *buffer, TupleTableSlot *slot)
 {
 	TupleTableSlot *copy;
 
-	if (buffer->slots[buffer->nrows] == NULL)
-		buffer->slots[buffer->nrows] = table_slot_create(buffer->result->ri_RelationDesc,
+	if (buffer->nrows == buffer->nslots)
+		buffer->slots[buffer->nslots++] = table_slot_create(buffer->result->ri_RelationDesc,
 														 &buffer->estate->es_tupleTable);
 	complete_row(buffer, slot);
 	copy = buffer->slots[buffer->nrows];

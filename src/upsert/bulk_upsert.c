@@ -19,6 +19,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 #include "upsert.h"
@@ -131,12 +132,35 @@ table_of_array(FunctionCallInfo fcinfo)
 	return table_of_type(OidIsValid(type) ? get_element_type(getBaseType(type)) : InvalidOid);
 }
 
+/*
+ * The type of the counts.  It is the same for all functions and all calls, and
+ * takes longer to find out than a row to upsert.
+ */
+static TupleDesc
+count_type(void)
+{
+	static TupleDesc desc = NULL;
+
+	if (desc == NULL)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(CacheMemoryContext);
+		TupleDesc	counts = CreateTemplateTupleDesc(4);
+
+		TupleDescInitEntry(counts, 1, "inserted", INT8OID, -1, 0);
+		TupleDescInitEntry(counts, 2, "updated", INT8OID, -1, 0);
+		TupleDescInitEntry(counts, 3, "unchanged", INT8OID, -1, 0);
+		TupleDescInitEntry(counts, 4, "skipped", INT8OID, -1, 0);
+		desc = BlessTupleDesc(counts);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	return desc;
+}
+
 /* The counts that a caller is told. */
 static Datum
-count_row(FunctionCallInfo fcinfo, const OrmUpsertResults *results)
+count_row(const OrmUpsertResults *results)
 {
 	const int64 *counts = results->counts;
-	TupleDesc	desc;
 	bool		nulls[4] = {0};
 	Datum		values[4] = {
 		Int64GetDatum(counts[ORM_ROW_INSERTED]),
@@ -145,9 +169,7 @@ count_row(FunctionCallInfo fcinfo, const OrmUpsertResults *results)
 		Int64GetDatum(counts[ORM_ROW_SKIPPED] + counts[ORM_ROW_STALE] + counts[ORM_ROW_DUPLICATE])
 	};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "bulk_upsert() returns a row");
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(count_type(), values, nulls));
 }
 
 /* Upsert the rows of one argument, which "open" makes a source of. */
@@ -195,7 +217,7 @@ orm_bulk_upsert_json(PG_FUNCTION_ARGS)
 	orm_begin_results(&results, InvalidOid);
 	upsert_argument(table_argument(fcinfo, 0), json_argument(fcinfo, 1), orm_open_json,
 					&options, &results);
-	return count_row(fcinfo, &results);
+	return count_row(&results);
 }
 
 /* orm_ext.bulk_upsert(rows t[], options) returns the counts. */
@@ -210,7 +232,7 @@ orm_bulk_upsert_array(PG_FUNCTION_ARGS)
 	orm_begin_results(&results, InvalidOid);
 	upsert_argument(table_of_array(fcinfo), array_argument(fcinfo, 0), orm_open_array,
 					&options, &results);
-	return count_row(fcinfo, &results);
+	return count_row(&results);
 }
 
 /* orm_ext.bulk_upsert_returning(NULL::t, rows, options) returns every row and its fate. */

@@ -50,7 +50,8 @@ typedef struct DirectWrite
 	ResultRelInfo *result;
 	EPQState	epq;
 	OrmLookup  *lookup;
-	OrmInsertBuffer *buffer;	/* NULL where triggers see each new row first */
+	bool		collects;		/* do new rows wait for each other? */
+	OrmInsertBuffer *buffer;	/* ... if there are any */
 	TupleTableSlot *existing;	/* the row that has the key */
 	TupleTableSlot *new_row;
 	LockTupleMode lock;			/* that an update takes */
@@ -162,8 +163,8 @@ begin_executor(DirectWrite *write)
 	write->existing = table_slot_create(write->rel, &estate->es_tupleTable);
 	write->new_row = ExecInitExtraTupleSlot(estate, RelationGetDescr(write->rel), &TTSOpsVirtual);
 	write->lookup = orm_begin_lookup(target, write->rel, estate->es_snapshot, write->existing);
-	if (write->rel->trigdesc == NULL || !write->rel->trigdesc->trig_insert_before_row)
-		write->buffer = orm_begin_buffer(write->run, estate, write->result);
+	write->collects = tuplestore_tuple_count(write->run->store) > 1 &&
+		(write->rel->trigdesc == NULL || !write->rel->trigdesc->trig_insert_before_row);
 }
 
 /* Return the row in a slot, if rows are returned. */
@@ -204,8 +205,10 @@ insert_row(DirectWrite *write)
 {
 	orm_check_identity(write->run);
 	form_new_row(write);
-	if (write->buffer)
+	if (write->collects)
 	{
+		if (write->buffer == NULL)
+			write->buffer = orm_begin_buffer(write->run, write->estate, write->result);
 		orm_buffer_row(write->buffer, write->new_row);
 		write->run->written = true;
 		keep_row(write, write->new_row);

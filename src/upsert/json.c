@@ -119,7 +119,7 @@ column_of_key(JsonSource *json, const JsonbValue *key, int position, int64 ordin
 	attno = orm_find_column(json->desc, pnstrdup(key->val.string.val, key->val.string.len));
 	if (attno == InvalidAttrNumber)
 		report_unknown_key(json, key, ordinal);
-	if (TupleDescAttr(json->desc, attno - 1)->attgenerated)
+	else if (TupleDescAttr(json->desc, attno - 1)->attgenerated)
 		report_generated(json, attno, ordinal);
 	if (position < json->desc->natts)
 		json->order[position] = attno;
@@ -146,9 +146,10 @@ object_at(const JsonSource *json, uint32 i)
 	if (JsonContainerIsObject(json->root))
 		return json->root;
 	value = getIthJsonbValueFromContainer(json->root, i);
-	if (value == NULL || value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		report_no_object((int64) i + 1);
-	return value->val.binary.data;
+	if (value != NULL && value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data))
+		return value->val.binary.data;
+	report_no_object((int64) i + 1);
+	return NULL;				/* keep the compiler quiet */
 }
 
 /* Find out which columns the rows supply, and which of them not all rows do. */

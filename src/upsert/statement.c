@@ -237,6 +237,13 @@ inserted_columns(const OrmUpsertTarget *target)
 	return columns;
 }
 
+/* Is a column GENERATED ALWAYS AS IDENTITY? */
+static bool
+is_always_identity(const OrmUpsertTarget *target, AttrNumber attno)
+{
+	return TupleDescAttr(target->rowtype, attno - 1)->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+}
+
 /* INSERT INTO t (columns) SELECT values */
 static void
 write_insert(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
@@ -251,7 +258,7 @@ write_insert(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	{
 		appendStringInfoString(sql, first ? " (" : ", ");
 		appendStringInfoString(sql, column(target, attno));
-		overriding |= TupleDescAttr(target->rowtype, attno - 1)->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+		overriding |= is_always_identity(target, attno);
 		first = false;
 	}
 	appendStringInfoString(sql, first ? "" : ")");
