@@ -77,7 +77,7 @@ orm_buffer_row(OrmInsertBuffer *buffer, TupleTableSlot *slot)
 
 	if (buffer->nrows == buffer->nslots)
 		buffer->slots[buffer->nslots++] = table_slot_create(buffer->result->ri_RelationDesc,
-														 &buffer->estate->es_tupleTable);
+															&buffer->estate->es_tupleTable);
 	complete_row(buffer, slot);
 	copy = buffer->slots[buffer->nrows];
 	ExecCopySlot(copy, slot);
