@@ -376,6 +376,13 @@ AS 'MODULE_PATHNAME', 'orm_last_bulk_result';
 COMMENT ON FUNCTION orm_ext.last_bulk_result() IS
 'What became of the rows of this session''s last bulk upsert, by COPY or otherwise; no row before the first. Of the updated rows some were revived; of the skipped ones some were stale or duplicates. No errors.';
 
+CREATE FUNCTION orm_ext.run_copy() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_run_copy';
+
+COMMENT ON FUNCTION orm_ext.run_copy() IS
+'Internal to bulk upserts: runs a COPY that upserts, so that other extensions see a statement. Error: 55000 called elsewhere.';
+
 -- What the statement of a bulk upsert asks back while it runs.  They cost what
 -- makes them the last condition that is looked at.
 

@@ -173,11 +173,25 @@ makes_names(Node *stmt)
 	}
 }
 
-/*
- * Look at utility statements before they are run, and at renames after it.  A
- * COPY that upserts is ours alone: those behind us know its options as little
- * as the server does.
- */
+/* Have a COPY that upserts run, as a CALL: nobody behind us knows its options. */
+static void
+process_upsert_copy(PlannedStmt *pstmt, const char *query_string,
+					ProcessUtilityContext context, ParamListInfo params,
+					QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	PG_TRY();
+	{
+		next_process_utility(orm_call_copy(pstmt, query_string, query_env, qc), query_string,
+							 false, context, params, query_env, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		orm_forget_copy();
+	}
+	PG_END_TRY();
+}
+
+/* Look at utility statements before they are run, and at renames after it. */
 static void
 process_utility(PlannedStmt *pstmt, const char *query_string,
 				bool read_only_tree, ProcessUtilityContext context,
@@ -190,7 +204,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 
 	if (orm_is_upsert_copy(pstmt->utilityStmt))
 	{
-		orm_copy_upsert(pstmt, query_string, query_env, qc);
+		process_upsert_copy(pstmt, query_string, context, params, query_env, dest, qc);
 		return;
 	}
 	if (!IsBinaryUpgrade)

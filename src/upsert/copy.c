@@ -24,6 +24,7 @@
 #include "commands/defrem.h"
 #include "commands/progress.h"
 #include "executor/executor.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -52,6 +53,17 @@ typedef struct CopiedRows
 	int64		processed;
 	int64		excluded;
 } CopiedRows;
+
+/* A COPY on its way through those behind us. */
+typedef struct CalledCopy
+{
+	CopyStmt   *stmt;			/* NULL: there is none */
+	const char *query_string;
+	QueryEnvironment *query_env;
+	QueryCompletion *qc;
+}			CalledCopy;
+
+static CalledCopy called;
 
 /* Is the format one that the server itself reads? */
 static bool
@@ -381,11 +393,10 @@ apply_settings(OrmUpsertOptions *options)
  * Run a COPY that upserts.  Errors: 22023, 42601, 0A000 options; 42809 no
  * table; 42501; 25006 a read-only transaction; those of COPY and orm_upsert().
  */
-void
-orm_copy_upsert(PlannedStmt *pstmt, const char *query_string,
-				QueryEnvironment *query_env, QueryCompletion *qc)
+static void
+copy_upsert(CopyStmt *stmt, const char *query_string,
+			QueryEnvironment *query_env, QueryCompletion *qc)
 {
-	CopyStmt   *stmt = castNode(CopyStmt, pstmt->utilityStmt);
 	ParseState *pstate = make_parsestate(NULL);
 	OrmUpsertOptions options;
 	OrmUpsertResults results;
@@ -414,4 +425,53 @@ orm_copy_upsert(PlannedStmt *pstmt, const char *query_string,
 	free_parsestate(pstate);
 	if (qc)
 		SetQueryCompletion(qc, CMDTAG_COPY, results.input);
+}
+
+/*
+ * The statement that those behind us are given in the place of a COPY whose
+ * options they do not know: a CALL of a function of ours, which runs it.  So
+ * they are called as for any statement, and what they count or log of it is
+ * under the text and the query identifier of the COPY.
+ */
+PlannedStmt *
+orm_call_copy(PlannedStmt *pstmt, const char *query_string,
+			  QueryEnvironment *query_env, QueryCompletion *qc)
+{
+	PlannedStmt *result = makeNode(PlannedStmt);
+	CallStmt   *call = makeNode(CallStmt);
+
+	called.stmt = castNode(CopyStmt, pstmt->utilityStmt);
+	called.query_string = query_string;
+	called.query_env = query_env;
+	called.qc = qc;
+	call->funcexpr = makeFuncExpr(orm_function("run_copy", 0, NULL), VOIDOID, NIL,
+								  InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	*result = *pstmt;
+	result->utilityStmt = (Node *) call;
+	return result;
+}
+
+/* The COPY is run, or somebody has refused it. */
+void
+orm_forget_copy(void)
+{
+	called.stmt = NULL;
+}
+
+/* orm_ext.run_copy(): runs the COPY that was called.  Error: 55000. */
+PG_FUNCTION_INFO_V1(orm_run_copy);
+
+Datum
+orm_run_copy(PG_FUNCTION_ARGS)
+{
+	CalledCopy	copy = called;
+
+	if (copy.stmt == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function can only be called by a COPY that upserts"),
+				 errhint("COPY my_table FROM STDIN WITH (on_conflict 'update');")));
+	called.stmt = NULL;
+	copy_upsert(copy.stmt, copy.query_string, copy.query_env, copy.qc);
+	PG_RETURN_VOID();
 }

@@ -262,8 +262,9 @@ extern void orm_open_array(OrmUpsertSource *source, Relation rel, Datum rows);
 
 /* copy.c: the door of COPY; copy_options.c: its options */
 extern bool orm_is_upsert_copy(Node *stmt);
-extern void orm_copy_upsert(PlannedStmt *pstmt, const char *query_string,
-							QueryEnvironment *query_env, QueryCompletion *qc);
+extern PlannedStmt *orm_call_copy(PlannedStmt *pstmt, const char *query_string,
+								  QueryEnvironment *query_env, QueryCompletion *qc);
+extern void orm_forget_copy(void);
 extern List *orm_take_upsert_options(CopyStmt *stmt, OrmUpsertOptions *options);
 extern bool orm_has_upsert_option(const CopyStmt *stmt);
 
