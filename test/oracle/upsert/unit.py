@@ -91,6 +91,8 @@ class Unit:
         self.table = Builder(rng, self.options.plain, self.fault.want if self.fault else ()).build()
         self.session = Session(connect(self.options.dsn, f'public, {SCHEMA}'))
         self.session.run(f"DROP SCHEMA IF EXISTS {', '.join(SIDES)}, {SCHEMA} CASCADE")
+        # Names are PostgreSQL's own, whatever convention other units have left in the database.
+        self.session.run('SET orm_ext.naming_fill = off; SET orm_ext.naming_check = off')
         for sql in (*SETUP, f'SET search_path = public, {SCHEMA}', *self.table.on_side('twin'),
                     *self.table.on_side('bulk')):
             self.session.run(sql)
