@@ -61,7 +61,7 @@ typedef struct CalledCopy
 	const char *query_string;
 	QueryEnvironment *query_env;
 	QueryCompletion *qc;
-}			CalledCopy;
+} CalledCopy;
 
 static CalledCopy called;
 

@@ -195,19 +195,38 @@ plan_revival(OrmUpsertTarget *target)
 	return plan;
 }
 
-/* Run the statement that brings a deleted row back. */
-static void
-run_revival(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
-			TupleTableSlot *row, DestReceiver *dest)
+/* What it takes to bring a row back. */
+typedef struct Revival
 {
-	EphemeralNamedRelationData store;
-	Tuplestorestate *rows = store_of_one(row);
-	QueryEnvironment *environment = orm_connect_to_store(&store, target, rows);
+	OrmUpsertTarget *target;
+	ItemPointer tid;
+	Oid			tableoid;
+	TupleTableSlot *row;
+	DestReceiver *dest;
+} Revival;
 
-	orm_execute_upsert_plan(plan_revival(target), target->revival, environment,
-							place_parameters(tid, tableoid), dest);
+/* Run the statement that brings a deleted row back. */
+static bool
+run_revival(void *arg)
+{
+	Revival    *revival = arg;
+	EphemeralNamedRelationData store;
+	Tuplestorestate *rows = store_of_one(revival->row);
+	QueryEnvironment *environment = orm_connect_to_store(&store, revival->target, rows);
+
+	orm_execute_upsert_plan(plan_revival(revival->target), revival->target->revival, environment,
+							place_parameters(revival->tid, revival->tableoid), revival->dest);
 	SPI_finish();
 	tuplestore_end(rows);
+	return true;
+}
+
+/* Does an error say that a live row has the key? */
+static bool
+is_of_key(const OrmUpsertTarget *target, const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->constraint_name != NULL &&
+		strcmp(error->constraint_name, get_rel_name(target->arbiter.index)) == 0;
 }
 
 /*
@@ -219,32 +238,12 @@ void
 orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 			   TupleTableSlot *row, DestReceiver *dest)
 {
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
+	Revival		revival = {target, tid, tableoid, row, dest};
+	ErrorData  *error;
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		MemoryContextSwitchTo(oldcontext);
-		run_revival(target, tid, tableoid, row, dest);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(oldcontext);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION || error->constraint_name == NULL ||
-			strcmp(error->constraint_name, get_rel_name(target->arbiter.index)) != 0)
-			ReThrowError(error);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(oldcontext);
-	CurrentResourceOwner = oldowner;
+	if (orm_try(run_revival, &revival, &error))
+		return;
+	if (!is_of_key(target, error))
+		ReThrowError(error);
+	FreeErrorData(error);
 }

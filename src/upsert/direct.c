@@ -32,7 +32,6 @@
 #include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
@@ -40,6 +39,7 @@
 #include "compat.h"
 #include "run.h"
 #include "util/names.h"
+#include "util/spi.h"
 
 /* What writing takes, besides the run. */
 typedef struct DirectWrite
@@ -307,15 +307,14 @@ write_row(DirectWrite *write)
 	return true;
 }
 
-/* Write all rows, as one command. */
+/* Write all rows, as one command; false if the statement has to do it. */
 static bool
-write_rows(OrmUpsertRun *run, Relation rel)
+write_rows(void *arg)
 {
-	DirectWrite write = {0};
+	DirectWrite write = *(DirectWrite *) arg;
+	OrmUpsertRun *run = write.run;
 	bool		done = true;
 
-	write.run = run;
-	write.rel = rel;
 	CommandCounterIncrement();
 	PushCopiedSnapshot(GetTransactionSnapshot());
 	UpdateActiveSnapshotCommandId();
@@ -345,13 +344,6 @@ write_rows(OrmUpsertRun *run, Relation rel)
 	return done;
 }
 
-/* Is an error one that the statement may know how to avoid? */
-static bool
-is_conflict(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
-}
-
 /*
  * Write the rows of the store directly.  False if others are in the way: then
  * nothing is written.  Errors: those of the INSERT and UPDATE.
@@ -360,10 +352,8 @@ bool
 orm_write_directly(OrmUpsertRun *run, Relation rel)
 {
 	const OrmUpsertResults before = *run->results;
-	MemoryContext oldcontext = CurrentMemoryContext;
-	ResourceOwner oldowner = CurrentResourceOwner;
-	ErrorContextCallback *callbacks = error_context_stack;
-	volatile bool done = false;
+	DirectWrite write = {.run = run,.rel = rel};
+	ErrorData  *error;
 
 	/*
 	 * Those who wait for rows of a savepoint are to go on when it is rolled
@@ -373,38 +363,15 @@ orm_write_directly(OrmUpsertRun *run, Relation rel)
 	if (GetCurrentTransactionNestLevel() > 1)
 		return false;
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		MemoryContextSwitchTo(oldcontext);
-		done = write_rows(run, rel);
-		if (done)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+	if (orm_try(write_rows, &write, &error))
+		return true;
 
-		MemoryContextSwitchTo(oldcontext);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(oldcontext);
-		CurrentResourceOwner = oldowner;
-		error_context_stack = callbacks;
-		if (!is_conflict(error))
-			ReThrowError(error);
+	/* the statement may know how to avoid it */
+	if (error && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);
+	if (error)
 		FreeErrorData(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(oldcontext);
-	CurrentResourceOwner = oldowner;
-	if (!done)
-	{
-		run->ordinal = 0;
-		orm_restart_results(run->results, &before);
-	}
-	return done;
+	run->ordinal = 0;
+	orm_restart_results(run->results, &before);
+	return false;
 }

@@ -48,7 +48,21 @@ typedef struct OrmUpsertRun
 	bool	   *existing_nulls;
 } OrmUpsertRun;
 
+/* Receives what RETURNING gives. */
+typedef struct OrmRunReceiver
+{
+	DestReceiver pub;
+	OrmUpsertRun *run;
+} OrmRunReceiver;
+
 /* engine.c */
+extern OrmUpsertRun *orm_running_upsert;
+
+/* execute.c: the statements */
+extern OrmRunReceiver orm_make_receiver(OrmUpsertRun *run);
+extern CachedPlan *orm_plan_upsert(OrmUpsertTarget *target);
+
+/* run.c: row by row */
 extern void orm_settle_row(OrmUpsertRun *run);
 extern bool orm_next_row(OrmUpsertRun *run);
 extern Size orm_stored_size(const OrmUpsertRun *run);

@@ -20,6 +20,7 @@ extern void orm_begin_ddl(void);
 extern List *orm_end_ddl(void);
 extern void orm_run(const char *command);
 extern void orm_run_ddl(const char *format,...) pg_attribute_printf(1, 2);
+extern bool orm_try(bool (*work) (void *arg), void *arg, ErrorData **error);
 extern bool orm_query_has_rows(const char *query);
 
 #endif							/* ORM_SPI_H */

@@ -1,0 +1,282 @@
+/*-------------------------------------------------------------------------
+ *
+ * answers.c
+ *		What the statement of a bulk upsert asks back while it runs.
+ *
+ * upsert_found() whether an existing row differs, upsert_takes() whether the row
+ * is to be written at all, upsert_conflicts() whether the row that INSERT met is
+ * to be updated (statement.c).  The executor pulls a row from the store, writes
+ * it and returns it before it pulls the next, so the run follows with a read
+ * pointer of its own and knows which row it is asked about.
+ *
+ * An existing row that does not differ is read and left alone: no lock, no
+ * WAL, as if it had been upserted just before whoever changes it now.  What is
+ * written is decided again under its lock, by upsert_conflicts().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "run.h"
+#include "util/names.h"
+
+/* A deleted row that others change all the time is left to the insert. */
+#define MAX_REVIVALS 10
+
+/* Follow the executor to the row that it has pulled. */
+static void
+advance(OrmUpsertRun *run, int64 ordinal)
+{
+	if (run->ordinal == ordinal)
+		return;
+	if (!orm_next_row(run) || run->ordinal != ordinal)
+		elog(ERROR, "bulk upsert asks for another row than the next, %lld", (long long) ordinal);
+}
+
+/* The run that asks; its functions are nothing to call from elsewhere. */
+static OrmUpsertRun *
+current_run(void)
+{
+	if (orm_running_upsert == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function can only be called by a bulk upsert"),
+				 errhint("SELECT * FROM orm_ext.bulk_upsert('my_table', '[{...}]');")));
+	return orm_running_upsert;
+}
+
+/* The run and the row that a function is asked about. */
+static OrmUpsertRun *
+current_row(void)
+{
+	OrmUpsertRun *run = current_run();
+
+	if (run->ordinal == 0)
+		elog(ERROR, "bulk upsert writes no row now");
+	return run;
+}
+
+/* Read the columns of an existing row that were passed as a row. */
+static void
+read_existing(OrmUpsertRun *run, Datum row)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(row);
+	HeapTupleData tuple;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, run->target->compared_type, run->existing, run->existing_nulls);
+}
+
+/* Complain of a deleted row that has the key.  Error: 23505. */
+static void
+report_deleted(OrmUpsertRun *run)
+{
+	const char *table = orm_relid_name(run->target->relid);
+	Relation	rel = table_open(run->target->relid, NoLock);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("a deleted row of \"%s\" has the key", run->table),
+			 errdetail("Row %lld of the input means a row that is deleted.", (long long) run->ordinal),
+			 errhint("on_deleted => 'revive' brings such rows back, 'skip' passes them over; SELECT * FROM %s WHERE %s; shows them.",
+					 table,
+					 psprintf("orm_ext.with_deleted(%s)",
+							  quote_identifier(NameStr(TupleDescAttr(run->target->rowtype,
+																	 run->target->marker.attno - 1)->attname)))),
+			 errtableconstraint(rel, get_rel_name(run->target->arbiter.index))));
+}
+
+/* Bring the deleted row back that has the key; false if it is gone by now. */
+static bool
+revive(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
+{
+	OrmRunReceiver receiver = orm_make_receiver(run);
+
+	run->reviving = true;
+	run->written = false;
+	orm_revive_row(run->target, tid, tableoid, run->row, &receiver.pub);
+	run->reviving = false;
+	run->revived = run->written;
+	if (!run->revived)
+	{
+		run->conflicted = run->written = run->has_result = false;
+		if (run->verdict != ORM_VERDICT_STALE)
+			run->verdict = ORM_VERDICT_NEW;
+	}
+	return run->revived;
+}
+
+/*
+ * Bring back the deleted row that has the key, or the one that others have put
+ * in its place meanwhile.  True if there is nothing to insert: it is done, or
+ * the row is stale.
+ */
+static bool
+revive_at_last(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
+{
+	int			tries = 0;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (revive(run, tid, tableoid) || run->verdict == ORM_VERDICT_STALE)
+			return true;
+		orm_find_deleted_row(run->deleted, run->target, run->row);
+	} while (orm_deleted_row(run->deleted, run->ordinal, tid, &tableoid) &&
+			 !IsolationUsesXactSnapshot() && ++tries < MAX_REVIVALS);
+	return false;
+}
+
+/* A deleted row has the key, and no live one: is the row to be inserted? */
+static bool
+takes_in_spite_of(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
+{
+	switch (run->target->options.on_deleted)
+	{
+		case ORM_DELETED_REVIVE:
+			return !revive_at_last(run, tid, tableoid);
+		case ORM_DELETED_SKIP:
+			run->verdict = ORM_VERDICT_SKIP;
+			return false;
+		case ORM_DELETED_ERROR:
+			report_deleted(run);
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * orm_ext.upsert_found(ordinal, compared, existing): does the existing row
+ * with the key differ, so that it is to be updated?
+ */
+PG_FUNCTION_INFO_V1(orm_upsert_found);
+
+Datum
+orm_upsert_found(PG_FUNCTION_ARGS)
+{
+	OrmUpsertRun *run = current_run();
+
+	advance(run, PG_GETARG_INT64(0));
+	read_existing(run, PG_GETARG_DATUM(1));
+	run->verdict = orm_judge(run);
+	if (!PG_ARGISNULL(2))
+		orm_keep_result(run, PG_GETARG_DATUM(2));
+	PG_RETURN_BOOL(run->verdict == ORM_VERDICT_WRITE);
+}
+
+/*
+ * orm_ext.upsert_takes(ordinal, found): is the row to be written?  "found" says
+ * that the row that is to be updated is still there.
+ */
+PG_FUNCTION_INFO_V1(orm_upsert_takes);
+
+Datum
+orm_upsert_takes(PG_FUNCTION_ARGS)
+{
+	OrmUpsertRun *run = current_run();
+	ItemPointerData tid;
+	Oid			tableoid;
+
+	advance(run, PG_GETARG_INT64(0));
+	if (run->verdict == ORM_VERDICT_WRITE && PG_ARGISNULL(1))
+	{
+		/* deleted while we waited for its lock; maybe it is in the bin now */
+		run->verdict = ORM_VERDICT_NEW;
+		orm_find_deleted_row(run->deleted, run->target, run->row);
+	}
+	if (run->verdict == ORM_VERDICT_NEW)
+	{
+		run->has_result = false;
+		if (orm_deleted_row(run->deleted, run->ordinal, &tid, &tableoid) &&
+			!takes_in_spite_of(run, &tid, tableoid))
+			PG_RETURN_BOOL(false);
+		orm_check_identity(run);
+	}
+	PG_RETURN_BOOL(run->verdict == ORM_VERDICT_NEW || run->verdict == ORM_VERDICT_WRITE);
+}
+
+/*
+ * orm_ext.upsert_conflicts(compared, existing): is the row that INSERT has met
+ * and locked to be updated?
+ */
+PG_FUNCTION_INFO_V1(orm_upsert_conflicts);
+
+Datum
+orm_upsert_conflicts(PG_FUNCTION_ARGS)
+{
+	OrmUpsertRun *run = current_row();
+
+	read_existing(run, PG_GETARG_DATUM(0));
+	run->verdict = orm_judge(run);
+	if (!PG_ARGISNULL(1))
+		orm_keep_result(run, PG_GETARG_DATUM(1));
+	if (run->verdict == ORM_VERDICT_DELETED)
+	{
+		if (run->target->options.on_deleted == ORM_DELETED_REVIVE)
+			run->revived = true;
+		else if (run->target->options.on_deleted == ORM_DELETED_SKIP)
+			run->verdict = ORM_VERDICT_SKIP;
+		else
+			report_deleted(run);
+	}
+	run->conflicted = run->verdict == ORM_VERDICT_WRITE || run->verdict == ORM_VERDICT_DELETED;
+	PG_RETURN_BOOL(run->conflicted);
+}
+
+/* orm_ext.upsert_has(attnum): does the row that is being written supply a column? */
+PG_FUNCTION_INFO_V1(orm_upsert_has);
+
+Datum
+orm_upsert_has(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(orm_row_supplies(current_row(), PG_GETARG_INT32(0)));
+}
+
+/* orm_ext.upsert_default(attnum, NULL::type): the default of a column. */
+PG_FUNCTION_INFO_V1(orm_upsert_default);
+
+Datum
+orm_upsert_default(PG_FUNCTION_ARGS)
+{
+	OrmUpsertRun *run = current_row();
+	AttrNumber	attno = PG_GETARG_INT32(0);
+	bool		isnull;
+	Datum		value;
+
+	if (attno < 1 || attno > run->target->rowtype->natts ||
+		get_fn_expr_argtype(fcinfo->flinfo, 1) !=
+		TupleDescAttr(run->target->rowtype, attno - 1)->atttypid)
+		elog(ERROR, "bulk upsert asks for no such default");
+	value = orm_default_value(run->rows, attno, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(value);
+}
+
+/* Does the row that is being written supply a column of this name? */
+static bool
+assigns(const char *column)
+{
+	return orm_running_upsert != NULL && orm_running_upsert->ordinal > 0 &&
+		orm_row_supplies(orm_running_upsert, orm_find_column(orm_running_upsert->target->rowtype, column));
+}
+
+/* Tell other features which columns a row assigns. */
+void
+orm_upsert_init(void)
+{
+	orm_upsert_assigns = assigns;
+}

@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * execute.c
+ *		Executing the statements of a bulk upsert.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "nodes/pg_list.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "run.h"
+#include "util/spi.h"
+
+/* RETURNING gives a row: it is written. */
+static bool
+receive_written(TupleTableSlot *slot, DestReceiver *self)
+{
+	OrmUpsertRun *run = ((OrmRunReceiver *) self)->run;
+	bool		isnull;
+
+	run->written = true;
+	if (run->target->returning)
+	{
+		Datum		row = slot_getattr(slot, 1, &isnull);
+
+		if (!isnull)
+			orm_keep_result(run, row);
+	}
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+/* All rows are through; triggers at the end of the statement are no row's. */
+static void
+receiver_shutdown(DestReceiver *self)
+{
+	OrmUpsertRun *run = ((OrmRunReceiver *) self)->run;
+
+	if (!run->reviving)
+		orm_settle_row(run);
+}
+
+static void
+receiver_destroy(DestReceiver *self)
+{
+}
+
+/* A receiver for one execution. */
+OrmRunReceiver
+orm_make_receiver(OrmUpsertRun *run)
+{
+	OrmRunReceiver receiver = {0};
+
+	receiver.pub.receiveSlot = receive_written;
+	receiver.pub.rStartup = receiver_startup;
+	receiver.pub.rShutdown = receiver_shutdown;
+	receiver.pub.rDestroy = receiver_destroy;
+	receiver.pub.mydest = DestNone;
+	receiver.run = run;
+	return receiver;
+}
+
+/*
+ * Plan the statement, unless there is a plan.  The settings hold while it is
+ * planned: a look into the index for each row, however few rows the table
+ * seems to have.
+ */
+CachedPlan *
+orm_plan_upsert(OrmUpsertTarget *target)
+{
+	CachedPlan *plan;
+	int			level;
+
+	if (target->plan && SPI_plan_is_valid(target->plan))
+		return SPI_plan_get_cached_plan(target->plan);
+
+	level = orm_pin_settings();
+	orm_set_for_level("enable_seqscan", "off");
+	orm_set_for_level("enable_material", "off");
+	orm_set_for_level("jit", "off");
+	if (target->plan == NULL)
+	{
+		target->plan = SPI_prepare(target->statement, 0, NULL);
+		if (target->plan == NULL || SPI_keepplan(target->plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", target->statement);
+	}
+	plan = SPI_plan_get_cached_plan(target->plan);
+	AtEOXact_GUC(true, level);
+	return plan;
+}
+
+/*
+ * Execute a plan as SPI would, but without SPI's context of errors: users have
+ * not written the statement and need not see it.  SPI is connected.
+ */
+void
+orm_execute_upsert_plan(CachedPlan *plan, const char *source, QueryEnvironment *environment,
+						ParamListInfo params, DestReceiver *dest)
+{
+	QueryDesc  *query_desc;
+
+	if (plan == NULL || list_length(plan->stmt_list) != 1)
+		elog(ERROR, "bulk upsert is no single statement");
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+	query_desc = CreateQueryDesc(linitial(plan->stmt_list), source, GetActiveSnapshot(),
+								 InvalidSnapshot, dest, params, environment, 0);
+	ExecutorStart(query_desc, 0);
+	orm_stamps.label_upsert(query_desc->estate);
+	orm_executor_run(query_desc);
+	ExecutorFinish(query_desc);
+	ExecutorEnd(query_desc);
+	FreeQueryDesc(query_desc);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+}
+
+/* Connect to SPI, with a store that statements can name. */
+QueryEnvironment *
+orm_connect_to_store(EphemeralNamedRelation store, OrmUpsertTarget *target, Tuplestorestate *rows)
+{
+	QueryEnvironment *environment = create_queryEnv();
+
+	memset(store, 0, sizeof(*store));
+	store->md.name = ORM_STORE_NAME;
+	store->md.tupdesc = target->store;
+	store->md.enrtype = ENR_NAMED_TUPLESTORE;
+	store->md.enrtuples = tuplestore_tuple_count(rows);
+	store->reldata = rows;
+	register_ENR(environment, store);
+	SPI_connect();
+	if (SPI_register_relation(store) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
+	return environment;
+}
