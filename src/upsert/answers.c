@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "compat.h"
 #include "run.h"
@@ -42,11 +43,20 @@ advance(OrmUpsertRun *run, int64 ordinal)
 		elog(ERROR, "bulk upsert asks for another row than the next, %lld", (long long) ordinal);
 }
 
+/* Anybody can call these functions from a trigger: what they are given is checked. */
+static void
+report_misuse(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("function is not called as a bulk upsert calls it")));
+}
+
 /* The run that asks; its functions are nothing to call from elsewhere. */
 static OrmUpsertRun *
 current_run(void)
 {
-	if (orm_running_upsert == NULL)
+	if (orm_running_upsert == NULL || orm_running_upsert->trigger_depth != orm_trigger_depth())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("function can only be called by a bulk upsert"),
@@ -61,22 +71,68 @@ current_row(void)
 	OrmUpsertRun *run = current_run();
 
 	if (run->ordinal == 0)
-		elog(ERROR, "bulk upsert writes no row now");
+		report_misuse();
 	return run;
+}
+
+/* A column of the table. */
+static AttrNumber
+checked_column(const OrmUpsertRun *run, int32 attno)
+{
+	if (attno < 1 || attno > run->target->rowtype->natts)
+		report_misuse();
+	return attno;
+}
+
+/* Check that a row has the columns that are compared. */
+static void
+check_compared(OrmUpsertRun *run, HeapTupleHeader row)
+{
+	TupleDesc	desc;
+	bool		fits;
+
+	if (HeapTupleHeaderGetTypeId(row) == RECORDOID &&
+		HeapTupleHeaderGetTypMod(row) == run->compared_typmod)
+		return;
+	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+	fits = desc->natts == run->target->ncompared;
+	for (int i = 0; fits && i < desc->natts; i++)
+		fits = TupleDescAttr(desc, i)->atttypid ==
+			TupleDescAttr(run->target->compared_type, i)->atttypid;
+	ReleaseTupleDesc(desc);
+	if (!fits)
+		report_misuse();
+	if (HeapTupleHeaderGetTypeId(row) == RECORDOID)
+		run->compared_typmod = HeapTupleHeaderGetTypMod(row);
 }
 
 /* Read the columns of an existing row that were passed as a row. */
 static void
-read_existing(OrmUpsertRun *run, Datum row)
+read_existing(OrmUpsertRun *run, NullableDatum row)
 {
-	HeapTupleHeader header = DatumGetHeapTupleHeader(row);
+	HeapTupleHeader header;
 	HeapTupleData tuple;
 
+	if (row.isnull)
+		report_misuse();
+	header = DatumGetHeapTupleHeader(row.value);
+	check_compared(run, header);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, run->target->compared_type, run->existing, run->existing_nulls);
+}
+
+/* Keep the existing row to return, if rows are returned. */
+static void
+keep_existing(OrmUpsertRun *run, NullableDatum row)
+{
+	if (row.isnull || !run->target->returning)
+		return;
+	if (HeapTupleHeaderGetTypeId(DatumGetHeapTupleHeader(row.value)) != run->target->rowtype->tdtypeid)
+		report_misuse();
+	orm_keep_result(run, row.value);
 }
 
 /* Complain of a deleted row that has the key.  Error: 23505. */
@@ -170,10 +226,9 @@ orm_upsert_found(PG_FUNCTION_ARGS)
 	OrmUpsertRun *run = current_run();
 
 	advance(run, PG_GETARG_INT64(0));
-	read_existing(run, PG_GETARG_DATUM(1));
+	read_existing(run, fcinfo->args[1]);
 	run->verdict = orm_judge(run);
-	if (!PG_ARGISNULL(2))
-		orm_keep_result(run, PG_GETARG_DATUM(2));
+	keep_existing(run, fcinfo->args[2]);
 	PG_RETURN_BOOL(run->verdict == ORM_VERDICT_WRITE);
 }
 
@@ -219,10 +274,9 @@ orm_upsert_conflicts(PG_FUNCTION_ARGS)
 {
 	OrmUpsertRun *run = current_row();
 
-	read_existing(run, PG_GETARG_DATUM(0));
+	read_existing(run, fcinfo->args[0]);
 	run->verdict = orm_judge(run);
-	if (!PG_ARGISNULL(1))
-		orm_keep_result(run, PG_GETARG_DATUM(1));
+	keep_existing(run, fcinfo->args[1]);
 	if (run->verdict == ORM_VERDICT_DELETED)
 	{
 		if (run->target->options.on_deleted == ORM_DELETED_REVIVE)
@@ -242,7 +296,9 @@ PG_FUNCTION_INFO_V1(orm_upsert_has);
 Datum
 orm_upsert_has(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(orm_row_supplies(current_row(), PG_GETARG_INT32(0)));
+	OrmUpsertRun *run = current_row();
+
+	PG_RETURN_BOOL(orm_row_supplies(run, checked_column(run, PG_GETARG_INT32(0))));
 }
 
 /* orm_ext.upsert_default(attnum, NULL::type): the default of a column. */
@@ -252,14 +308,13 @@ Datum
 orm_upsert_default(PG_FUNCTION_ARGS)
 {
 	OrmUpsertRun *run = current_row();
-	AttrNumber	attno = PG_GETARG_INT32(0);
+	AttrNumber	attno = checked_column(run, PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0));
 	bool		isnull;
 	Datum		value;
 
-	if (attno < 1 || attno > run->target->rowtype->natts ||
-		get_fn_expr_argtype(fcinfo->flinfo, 1) !=
+	if (get_fn_expr_argtype(fcinfo->flinfo, 1) !=
 		TupleDescAttr(run->target->rowtype, attno - 1)->atttypid)
-		elog(ERROR, "bulk upsert asks for no such default");
+		report_misuse();
 	value = orm_default_value(run->rows, attno, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();

@@ -104,6 +104,8 @@ run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
 	run.row_context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert row",
 											ALLOCSET_SMALL_SIZES);
 	run.row = MakeSingleTupleTableSlot(target->store, &TTSOpsMinimalTuple);
+	run.compared_typmod = -1;
+	run.trigger_depth = orm_trigger_depth();
 	run.existing = palloc_array(Datum, target->ncompared + 1);
 	run.existing_nulls = palloc_array(bool, target->ncompared + 1);
 

@@ -32,6 +32,7 @@ typedef struct OrmUpsertRun
 	Tuplestorestate *store;
 	int			read_pointer;
 	const char *table;			/* for messages */
+	int			trigger_depth;	/* in which the run began */
 
 	MemoryContext context;		/* lives as long as the run */
 	MemoryContext row_context;	/* reset from row to row */
@@ -44,6 +45,7 @@ typedef struct OrmUpsertRun
 	bool		reviving;		/* upsert_conflicts() is asked by a revival */
 	Datum		result;			/* the row to return */
 	bool		has_result;
+	int32		compared_typmod;	/* of rows that were checked */
 	Datum	   *existing;		/* compared columns of an existing row */
 	bool	   *existing_nulls;
 } OrmUpsertRun;

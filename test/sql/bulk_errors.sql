@@ -135,6 +135,31 @@ SELECT * FROM orm_ext.bulk_upsert('product', '[{"id": 1, "name": "one"}]');
 SELECT proname, pg_get_function_identity_arguments(oid), provolatile, proparallel, prosecdef FROM pg_proc
 	WHERE pronamespace = 'orm_ext'::regnamespace AND proname ~ 'bulk' ORDER BY 1, 2;
 
+-- what the statement asks back is for nobody else, in a trigger neither
+CREATE TABLE meddled (id int PRIMARY KEY, a text);
+CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	question text;
+BEGIN
+	FOREACH question IN ARRAY ARRAY['found(1, ROW(1), NULL)', 'found(1, NULL, NULL)', 'takes(2, NULL)', 'conflicts(ROW(1, 2), NULL)',
+		'has(100)', 'default(100, NULL::int)']
+	LOOP
+		BEGIN
+			EXECUTE 'SELECT orm_ext.upsert_' || question;
+			RAISE NOTICE '% was answered', question;
+		EXCEPTION WHEN object_not_in_prerequisite_state THEN
+		END;
+	END LOOP;
+	RETURN new;
+END $$;
+CREATE TRIGGER meddle BEFORE INSERT ON meddled FOR EACH ROW EXECUTE FUNCTION meddle();
+SELECT * FROM orm_ext.bulk_upsert('meddled', '[{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]');
+DROP TRIGGER meddle ON meddled;
+CREATE TRIGGER meddle AFTER INSERT ON meddled FOR EACH ROW EXECUTE FUNCTION meddle();
+SELECT * FROM orm_ext.bulk_upsert('meddled', '[{"id": 2, "a": "z"}, {"id": 3, "a": "y"}]');
+SELECT * FROM meddled ORDER BY id;
+SELECT orm_ext.upsert_has(1);
+SELECT orm_ext.run_copy();
 SET client_min_messages = warning;
 DROP SCHEMA soft CASCADE;
 DROP SERVER regress_orm_server;
