@@ -18,11 +18,11 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
 #include "compat.h"
+#include "util/spi.h"
 
 /* How often a job that finds nothing is saved. */
 #define SAVE_INTERVAL_US (1000 * 1000)
@@ -153,13 +153,23 @@ do_range(OrmBatchRun *run, Relation rel, OrmBatchStep *step)
 	step->ends_member = run->range.is_last;
 }
 
-/* One transaction's work. */
-static void
-take_step(OrmBatchRun *run, OrmBatchStep *step)
+/* A run and the step that it is to take. */
+typedef struct Attempt
 {
+	OrmBatchRun *run;
+	OrmBatchStep *step;
+} Attempt;
+
+/* One transaction's work. */
+static bool
+take_step(void *arg)
+{
+	OrmBatchRun *run = ((Attempt *) arg)->run;
+	OrmBatchStep *step = ((Attempt *) arg)->step;
 	OrmBatchJob *job = run->job;
 	Relation	rel;
 
+	MemoryContextSwitchTo(run->step_context);
 	orm_batch_make_settings(job);
 	PreventCommandIfReadOnly(job->statement.is_delete ? "CALL orm_ext.batch_delete()" : "CALL orm_ext.batch_update()");
 	rel = open_member(run);
@@ -180,45 +190,39 @@ take_step(OrmBatchRun *run, OrmBatchStep *step)
 		step->progress.state = orm_batch_save_job(job, &step->progress, NULL);
 		run->saved = GetCurrentTimestamp();
 	}
+	return true;
+}
+
+/* Commit; returns the error if there was one. */
+static ErrorData *
+try_commit(OrmBatchRun *run)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		SPI_commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(run->context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return error;
 }
 
 /* Try one step and commit it; returns the error if there was one. */
 ErrorData *
 orm_batch_try_step(OrmBatchRun *run, OrmBatchStep *step)
 {
-	ResourceOwner oldowner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-	volatile bool in_subtransaction = false;
-	volatile bool in_commit = false;
+	Attempt		attempt = {run, step};
+	ErrorData  *error;
 
 	MemoryContextReset(run->step_context);
-	PG_TRY();
-	{
-		BeginInternalSubTransaction(NULL);
-		in_subtransaction = true;
-		MemoryContextSwitchTo(run->step_context);
-		take_step(run, step);
-		ReleaseCurrentSubTransaction();
-		in_subtransaction = false;
-		MemoryContextSwitchTo(run->context);
-		CurrentResourceOwner = oldowner;
-		in_commit = true;
-		SPI_commit();
-	}
-	PG_CATCH();
-	{
-		if (!in_subtransaction && !in_commit)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(run->context);
-		error = CopyErrorData();
-		FlushErrorState();
-		if (in_subtransaction)
-		{
-			RollbackAndReleaseCurrentSubTransaction();
-			MemoryContextSwitchTo(run->context);
-			CurrentResourceOwner = oldowner;
-		}
-	}
-	PG_END_TRY();
-	return error;
+	MemoryContextSwitchTo(run->context);
+	if (!orm_try(take_step, &attempt, &error))
+		return error;
+	return try_commit(run);
 }

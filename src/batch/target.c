@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "policy.h"
 #include "util/names.h"
+#include "util/privileges.h"
 
 /*
  * The table with its partitions and inheritance children, as far as they hold
@@ -179,8 +180,7 @@ has_places(Relation rel)
 static bool
 may_see_places(Oid relid)
 {
-	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck(relid, SelfItemPointerAttributeNumber, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	return orm_has_column_privilege(relid, SelfItemPointerAttributeNumber, ACL_SELECT);
 }
 
 /* Complain that there is no way to do each row once.  Error: 55000. */

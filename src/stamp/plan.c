@@ -32,39 +32,44 @@ typedef struct CachedPlan
 
 static HTAB *plans = NULL;
 
-/* Does a trigger that fires keep a column in a role? */
-static bool
-is_kept(Relation rel, AttrNumber attno, OrmStampRole role)
+/* What does a role mean to other features? */
+static OrmKeptAs
+meaning_of_role(OrmStampRole role, int mode)
 {
+	switch (role)
+	{
+		case ORM_STAMP_VERSION:
+			return mode == ORM_MODE_ECHO ? ORM_KEPT_AS_ECHO : ORM_KEPT_AS_VERSION;
+		case ORM_STAMP_CREATED:
+		case ORM_STAMP_CREATED_BY:
+			return ORM_KEPT_AS_CREATION;
+		default:
+			return ORM_KEPT_AS_OTHER;
+	}
+}
+
+/* What does a trigger that fires keep a column for? */
+static OrmKeptAs
+kept_as(Relation rel, AttrNumber attno)
+{
+	const char *name = NameStr(TupleDescAttr(RelationGetDescr(rel), attno - 1)->attname);
 	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
-		const char *column = orm_kept_column(trigger, role);
+		OrmStampDeclaration declaration;
+		OrmStampFunction function;
 
-		if (column && orm_trigger_fires(trigger->tgenabled) &&
-			orm_find_column(RelationGetDescr(rel), column) == attno)
-			return true;
-	}
-	return false;
-}
-
-/* What is a column kept for? */
-static OrmKeptAs
-kept_as(Relation rel, AttrNumber attno)
-{
-	int			mode = 0;
-
-	for (int role = 0; role < ORM_STAMP_ROLES; role++)
-	{
-		if (!is_kept(rel, attno, role))
+		if (!orm_is_stamp_trigger(trigger, &function) ||
+			!orm_trigger_fires(trigger->tgenabled))
 			continue;
-		if (role == ORM_STAMP_VERSION)
-			return orm_version_column(rel, &mode) == attno && mode == ORM_MODE_ECHO ?
-				ORM_KEPT_AS_ECHO : ORM_KEPT_AS_VERSION;
-		return role == ORM_STAMP_CREATED || role == ORM_STAMP_CREATED_BY ?
-			ORM_KEPT_AS_CREATION : ORM_KEPT_AS_OTHER;
+		orm_read_stamp_declaration(trigger, function, &declaration);
+		for (int role = 0; role < ORM_STAMP_ROLES; role++)
+		{
+			if (declaration.columns[role] && strcmp(declaration.columns[role], name) == 0)
+				return meaning_of_role(role, declaration.mode);
+		}
 	}
 	return ORM_NOT_KEPT;
 }

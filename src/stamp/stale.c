@@ -26,6 +26,7 @@
 #include "policy.h"
 #include "stamp.h"
 #include "util/names.h"
+#include "util/privileges.h"
 
 /* SQLSTATE of a stale row, as orm_ext.stale_sqlstate has it. */
 int
@@ -44,8 +45,7 @@ may_read(Relation rel, AttrNumber attno)
 
 	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		return false;			/* nobody knows which rows it may see */
-	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	return orm_has_column_privilege(relid, attno, ACL_SELECT);
 }
 
 /* A column of a row as text; NULL where it is null, or not for the role to see. */

@@ -34,6 +34,7 @@
 #include "compat.h"
 #include "upsert.h"
 #include "util/names.h"
+#include "util/privileges.h"
 
 /* A column of a table. */
 static Form_pg_attribute
@@ -215,10 +216,8 @@ may_fill(Relation rel, AttrNumber attno)
 {
 	Oid			relid = RelationGetRelid(rel);
 
-	return (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-			pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_SELECT) == ACLCHECK_OK) &&
-		(pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
-		 pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_INSERT) == ACLCHECK_OK);
+	return orm_has_column_privilege(relid, attno, ACL_SELECT) &&
+		orm_has_column_privilege(relid, attno, ACL_INSERT);
 }
 
 /* Does anybody but our own triggers look at a row before it is inserted? */

@@ -44,6 +44,7 @@
 #include "guc.h"
 #include "upsert.h"
 #include "util/names.h"
+#include "util/privileges.h"
 
 typedef struct CopiedRows
 {
@@ -65,39 +66,37 @@ typedef struct CalledCopy
 
 static CalledCopy called;
 
-/* Is the format one that the server itself reads? */
-static bool
-is_core_format(const CopyStmt *stmt)
+/* An option of COPY by its name, NULL if it is not given. */
+static DefElem *
+find_option(const CopyStmt *stmt, const char *name)
 {
 	ListCell   *lc;
 
 	foreach(lc, stmt->options)
 	{
-		DefElem    *option = lfirst_node(DefElem, lc);
-		const char *format;
-
-		if (strcmp(option->defname, "format") != 0)
-			continue;
-		format = defGetString(option);
-		return strcmp(format, "text") == 0 || strcmp(format, "csv") == 0 || strcmp(format, "binary") == 0;
+		if (strcmp(lfirst_node(DefElem, lc)->defname, name) == 0)
+			return lfirst(lc);
 	}
-	return true;
+	return NULL;
+}
+
+/* Is the format one that the server itself reads? */
+static bool
+is_core_format(const CopyStmt *stmt)
+{
+	DefElem    *option = find_option(stmt, "format");
+	const char *format = option ? defGetString(option) : "text";
+
+	return strcmp(format, "text") == 0 || strcmp(format, "csv") == 0 || strcmp(format, "binary") == 0;
 }
 
 /* Does a COPY freeze rows? */
 static bool
 freezes(const CopyStmt *stmt)
 {
-	ListCell   *lc;
+	DefElem    *option = find_option(stmt, "freeze");
 
-	foreach(lc, stmt->options)
-	{
-		DefElem    *option = lfirst_node(DefElem, lc);
-
-		if (strcmp(option->defname, "freeze") == 0)
-			return defGetBoolean(option);
-	}
-	return false;
+	return option != NULL && defGetBoolean(option);
 }
 
 /*
@@ -163,14 +162,11 @@ orm_is_upsert_copy(Node *node)
 static void
 check_columns(Relation rel, List *attnums)
 {
-	Oid			relid = RelationGetRelid(rel);
 	ListCell   *lc;
 
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK)
-		return;
 	foreach(lc, attnums)
 	{
-		if (pg_attribute_aclcheck(relid, lfirst_int(lc), GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+		if (!orm_has_column_privilege(RelationGetRelid(rel), lfirst_int(lc), ACL_INSERT))
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(rel));
 	}
 }
@@ -243,16 +239,9 @@ leave_defaults(CopyFromState copy)
 static bool
 passes(CopiedRows *source, OrmInputRow *row)
 {
-	int			natts;
-
 	if (source->condition == NULL)
 		return true;
-	natts = source->slot->tts_tupleDescriptor->natts;
-	ExecClearTuple(source->slot);
-	memcpy(source->slot->tts_values, row->values, sizeof(Datum) * natts);
-	memcpy(source->slot->tts_isnull, row->nulls, sizeof(bool) * natts);
-	ExecStoreVirtualTuple(source->slot);
-	row->econtext->ecxt_scantuple = source->slot;
+	orm_scan_input_row(row, source->slot);
 	return ExecQual(source->condition, row->econtext);
 }
 

@@ -19,10 +19,8 @@
 #include "storage/itemptr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 
 #include "upsert.h"
 #include "util/spi.h"
@@ -176,25 +174,6 @@ place_parameters(ItemPointer tid, Oid tableoid)
 	return params;
 }
 
-/* Plan the statement that brings a row back. */
-static CachedPlan *
-plan_revival(OrmUpsertTarget *target)
-{
-	Oid			types[] = {TIDOID, OIDOID};
-	int			level = orm_pin_settings();
-	CachedPlan *plan;
-
-	if (target->revival_plan == NULL)
-	{
-		target->revival_plan = SPI_prepare(target->revival, 2, types);
-		if (target->revival_plan == NULL || SPI_keepplan(target->revival_plan) != 0)
-			elog(ERROR, "could not prepare \"%s\"", target->revival);
-	}
-	plan = SPI_plan_get_cached_plan(target->revival_plan);
-	AtEOXact_GUC(true, level);
-	return plan;
-}
-
 /* What it takes to bring a row back. */
 typedef struct Revival
 {
@@ -210,11 +189,14 @@ static bool
 run_revival(void *arg)
 {
 	Revival    *revival = arg;
+	OrmUpsertTarget *target = revival->target;
+	Oid			types[] = {TIDOID, OIDOID};
 	EphemeralNamedRelationData store;
 	Tuplestorestate *rows = store_of_one(revival->row);
-	QueryEnvironment *environment = orm_connect_to_store(&store, revival->target, rows);
+	QueryEnvironment *environment = orm_connect_to_store(&store, target, rows);
 
-	orm_execute_upsert_plan(plan_revival(revival->target), revival->target->revival, environment,
+	orm_execute_upsert_plan(orm_plan_upsert(&target->revival_plan, target->revival, 2, types),
+							target->revival, environment,
 							place_parameters(revival->tid, revival->tableoid), revival->dest);
 	SPI_finish();
 	tuplestore_end(rows);

@@ -39,7 +39,7 @@ run_statement(OrmUpsertRun *run)
 	OrmRunReceiver receiver = orm_make_receiver(run);
 
 	run->deleted = orm_find_deleted_rows(run->target);
-	orm_execute_upsert_plan(orm_plan_upsert(run->target), run->target->statement, environment,
+	orm_execute_upsert_plan(orm_plan_upsert(&run->target->plan, run->target->statement, 0, NULL), run->target->statement, environment,
 							NULL, &receiver.pub);
 	SPI_finish();
 }

@@ -75,32 +75,32 @@ orm_make_receiver(OrmUpsertRun *run)
 }
 
 /*
- * Plan the statement, unless there is a plan.  The settings hold while it is
- * planned: a look into the index for each row, however few rows the table
- * seems to have.
+ * Plan a statement, unless there is a plan; SPI is connected.  The settings
+ * hold while it is planned: a look into the index for each row, however few
+ * rows the table seems to have.
  */
 CachedPlan *
-orm_plan_upsert(OrmUpsertTarget *target)
+orm_plan_upsert(SPIPlanPtr *plan, const char *statement, int nargs, Oid *argtypes)
 {
-	CachedPlan *plan;
+	CachedPlan *result;
 	int			level;
 
-	if (target->plan && SPI_plan_is_valid(target->plan))
-		return SPI_plan_get_cached_plan(target->plan);
+	if (*plan && SPI_plan_is_valid(*plan))
+		return SPI_plan_get_cached_plan(*plan);
 
 	level = orm_pin_settings();
 	orm_set_for_level("enable_seqscan", "off");
 	orm_set_for_level("enable_material", "off");
 	orm_set_for_level("jit", "off");
-	if (target->plan == NULL)
+	if (*plan == NULL)
 	{
-		target->plan = SPI_prepare(target->statement, 0, NULL);
-		if (target->plan == NULL || SPI_keepplan(target->plan) != 0)
-			elog(ERROR, "could not prepare \"%s\"", target->statement);
+		*plan = SPI_prepare(statement, nargs, argtypes);
+		if (*plan == NULL || SPI_keepplan(*plan) != 0)
+			elog(ERROR, "could not prepare \"%s\"", statement);
 	}
-	plan = SPI_plan_get_cached_plan(target->plan);
+	result = SPI_plan_get_cached_plan(*plan);
 	AtEOXact_GUC(true, level);
-	return plan;
+	return result;
 }
 
 /*

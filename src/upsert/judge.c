@@ -29,7 +29,7 @@ orm_row_supplies(const OrmUpsertRun *run, AttrNumber attno)
 	bits = slot_getattr(run->row, ORM_STORE_PRESENT, &isnull);
 	if (isnull)
 		return true;
-	return (VARDATA_ANY(DatumGetPointer(bits))[(attno - 1) / 8] & (1 << ((attno - 1) % 8))) != 0;
+	return orm_has_bit((bytea *) DatumGetPointer(bits), attno);
 }
 
 /* What the row that is being written supplies for a column. */

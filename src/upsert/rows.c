@@ -37,12 +37,12 @@ struct OrmUpsertRows
 	OrmUpsertResults *results;
 	MemoryContext context;		/* lives as long as the rows are read */
 	OrmInputRow row;			/* the one that is being read */
-	bool	   *absent;			/* all false, to reset row.present */
 
 	EState	   *estate;
 	ExprState **defaults;		/* by column */
 	ExprState  *keys[INDEX_MAX_KEYS];	/* where they are computed */
 	ExprState  *predicate;
+	bool		computes_key;	/* is there any of these? */
 	TupleTableSlot *input;		/* the row as the table has it */
 
 	TupleTableSlot *first;		/* the only row so far, before a sort begins */
@@ -60,13 +60,6 @@ typedef struct Duplicates
 	List	   *ordinals;		/* of int64 */
 } Duplicates;
 
-/* A slot for a row of the table or of the store. */
-static TupleTableSlot *
-make_slot(TupleDesc desc, const TupleTableSlotOps *ops)
-{
-	return MakeSingleTupleTableSlot(desc, ops);
-}
-
 /* Prepare what is evaluated for each row to know its key. */
 static void
 prepare_key(OrmUpsertRows *rows)
@@ -77,11 +70,17 @@ prepare_key(OrmUpsertRows *rows)
 	for (int i = 0; i < arbiter->nkeys; i++)
 	{
 		if (arbiter->computed[i])
+		{
 			rows->keys[i] = ExecPrepareExpr((Expr *) arbiter->computed[i], rows->estate);
+			rows->computes_key = true;
+		}
 		fmgr_info_cxt(get_opcode(arbiter->equals[i]), &rows->equals[i], rows->context);
 	}
 	if (arbiter->computed_predicate)
+	{
 		rows->predicate = ExecPrepareQual(arbiter->computed_predicate, rows->estate);
+		rows->computes_key = true;
+	}
 }
 
 /* Begin to read rows; those that are dropped as duplicates go to the results. */
@@ -96,12 +95,11 @@ orm_begin_rows(OrmUpsertTarget *target, OrmUpsertResults *results)
 	rows->context = CurrentMemoryContext;
 	rows->row.values = palloc0_array(Datum, natts);
 	rows->row.nulls = palloc_array(bool, natts);
-	rows->row.present = palloc0_array(bool, natts);
-	rows->absent = palloc0_array(bool, natts);
+	rows->row.present = palloc_array(bool, natts);
 	rows->estate = CreateExecutorState();
 	rows->defaults = palloc0_array(ExprState *, natts);
-	rows->input = make_slot(target->rowtype, &TTSOpsVirtual);
-	rows->stored = make_slot(target->store, &TTSOpsVirtual);
+	rows->input = MakeSingleTupleTableSlot(target->rowtype, &TTSOpsVirtual);
+	rows->stored = MakeSingleTupleTableSlot(target->store, &TTSOpsVirtual);
 	rows->store = tuplestore_begin_heap(true, false, work_mem);
 	prepare_key(rows);
 	return rows;
@@ -116,7 +114,7 @@ orm_input_row(OrmUpsertRows *rows)
 	ResetPerTupleExprContext(rows->estate);
 	rows->row.econtext = GetPerTupleExprContext(rows->estate);
 	memset(rows->row.nulls, true, natts);
-	memcpy(rows->row.present, rows->absent, natts);
+	memset(rows->row.present, false, natts);
 	rows->row.ordinal++;
 	MemoryContextSwitchTo(GetPerTupleMemoryContext(rows->estate));
 	return &rows->row;
@@ -168,22 +166,29 @@ complete_key_columns(OrmUpsertRows *rows)
 	return true;
 }
 
+/* Have expressions see a row of the input as one of the table. */
+void
+orm_scan_input_row(OrmInputRow *row, TupleTableSlot *slot)
+{
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, row->values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, row->nulls, sizeof(bool) * natts);
+	ExecStoreVirtualTuple(slot);
+	row->econtext->ecxt_scantuple = slot;
+}
+
 /* Does a row of the input have a key, so that it may mean an existing row? */
 static bool
 has_key(OrmUpsertRows *rows)
 {
-	ExprContext *econtext = GetPerTupleExprContext(rows->estate);
-
 	if (rows->target->may_lack_key && !complete_key_columns(rows))
 		return false;
-	if (rows->predicate == NULL && rows->target->arbiter.nkeys == 0)
+	if (!rows->computes_key)
 		return true;
-	memcpy(rows->input->tts_values, rows->row.values, sizeof(Datum) * rows->target->rowtype->natts);
-	memcpy(rows->input->tts_isnull, rows->row.nulls, sizeof(bool) * rows->target->rowtype->natts);
-	ExecClearTuple(rows->input);
-	ExecStoreVirtualTuple(rows->input);
-	econtext->ecxt_scantuple = rows->input;
-	return rows->predicate == NULL || ExecQual(rows->predicate, econtext);
+	orm_scan_input_row(&rows->row, rows->input);
+	return rows->predicate == NULL || ExecQual(rows->predicate, rows->row.econtext);
 }
 
 /* Which columns does a row supply?  A bit for each. */
@@ -219,7 +224,6 @@ form_stored_row(OrmUpsertRows *rows)
 {
 	const OrmUpsertTarget *target = rows->target;
 	TupleTableSlot *slot = ExecClearTuple(rows->stored);
-	ExprContext *econtext = GetPerTupleExprContext(rows->estate);
 	bool		keyed = has_key(rows);
 
 	slot->tts_values[ORM_STORE_ORDINAL - 1] = Int64GetDatum(rows->row.ordinal);
@@ -247,7 +251,7 @@ form_stored_row(OrmUpsertRows *rows)
 			slot->tts_isnull[position] = true;
 		else if (rows->keys[i])
 			slot->tts_values[position] =
-				ExecEvalExprSwitchContext(rows->keys[i], econtext, &slot->tts_isnull[position]);
+				ExecEvalExprSwitchContext(rows->keys[i], rows->row.econtext, &slot->tts_isnull[position]);
 		else
 		{
 			slot->tts_values[position] = rows->row.values[attno - 1];
@@ -296,7 +300,7 @@ orm_put_row(OrmUpsertRows *rows)
 	MemoryContextSwitchTo(rows->context);
 	if (rows->first == NULL)
 	{
-		rows->first = make_slot(rows->target->store, &TTSOpsMinimalTuple);
+		rows->first = MakeSingleTupleTableSlot(rows->target->store, &TTSOpsMinimalTuple);
 		ExecCopySlot(rows->first, rows->stored);
 		return;
 	}
@@ -381,13 +385,6 @@ report_duplicate(OrmUpsertRows *rows, TupleTableSlot *first, TupleTableSlot *sec
 			 errhint("on_duplicate => 'last' takes the rows one after another, 'first' only the first.")));
 }
 
-/* Does a row supply a column, by its bits? */
-static bool
-bit_is_set(bytea *bits, AttrNumber attno)
-{
-	return (VARDATA_ANY(bits)[(attno - 1) / 8] & (1 << ((attno - 1) % 8))) != 0;
-}
-
 /*
  * Of two rows of one key, have the later one be what both make of it, one after
  * another: the earlier one with what an existing row takes over from the later
@@ -419,14 +416,14 @@ merge_rows(OrmUpsertRows *rows, TupleTableSlot *earlier, TupleTableSlot *later)
 
 		if (attno == target->version)
 			continue;
-		if ((bits == NULL || bit_is_set(bits, attno)) && bms_is_member(attno, target->update))
+		if ((bits == NULL || orm_has_bit(bits, attno)) && bms_is_member(attno, target->update))
 			continue;
 		merged->tts_values[column] = earlier->tts_values[column];
 		merged->tts_isnull[column] = earlier->tts_isnull[column];
 		if (bits == NULL)
 			continue;
 		VARDATA(bits)[(attno - 1) / 8] &= ~bit;
-		if (bit_is_set(early_bits, attno))
+		if (orm_has_bit(early_bits, attno))
 			VARDATA(bits)[(attno - 1) / 8] |= bit;
 	}
 	ExecStoreVirtualTuple(merged);
@@ -494,8 +491,8 @@ static void
 store_sorted_rows(OrmUpsertRows *rows)
 {
 	const bool	first_wins = first_holds(rows->target);
-	TupleTableSlot *held = make_slot(rows->target->store, &TTSOpsMinimalTuple);
-	TupleTableSlot *next = make_slot(rows->target->store, &TTSOpsMinimalTuple);
+	TupleTableSlot *held = MakeSingleTupleTableSlot(rows->target->store, &TTSOpsMinimalTuple);
+	TupleTableSlot *next = MakeSingleTupleTableSlot(rows->target->store, &TTSOpsMinimalTuple);
 	TupleTableSlot *swap;
 
 	tuplesort_performsort(rows->sort);

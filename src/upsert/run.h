@@ -60,9 +60,8 @@ typedef struct OrmRunReceiver
 /* engine.c */
 extern OrmUpsertRun *orm_running_upsert;
 
-/* execute.c: the statements */
+/* execute.c: what the statements return */
 extern OrmRunReceiver orm_make_receiver(OrmUpsertRun *run);
-extern CachedPlan *orm_plan_upsert(OrmUpsertTarget *target);
 
 /* run.c: row by row */
 extern void orm_settle_row(OrmUpsertRun *run);
@@ -75,7 +74,6 @@ extern void orm_keep_result(OrmUpsertRun *run, Datum row);
 extern bool orm_row_supplies(const OrmUpsertRun *run, AttrNumber attno);
 extern Datum orm_row_value(const OrmUpsertRun *run, AttrNumber attno, bool *isnull);
 extern OrmVerdict orm_judge(const OrmUpsertRun *run);
-
 extern Datum orm_next_version(const OrmUpsertTarget *target, Datum version);
 
 /* lookup.c: the row that has a key */

@@ -4,9 +4,10 @@
  *		What the files of bulk upsert offer each other and those above them.
  *
  * One engine, four doors.  A door (json.c, array.c, copy.c) reads rows of a
- * table; rows.c puts them in the order of the key and drops duplicates;
- * statement.c writes one INSERT ... ON CONFLICT that takes its rows from there;
- * engine.c runs it and decides about each row; results.c counts.
+ * table, and rows.c puts them in the order of the key and drops duplicates.
+ * engine.c has them written: by direct.c, or by one INSERT ... ON CONFLICT that
+ * takes them from there (statement.c, execute.c) and asks back about each
+ * (answers.c).  judge.c decides about existing rows, results.c counts.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,11 +25,11 @@
 #include "nodes/pg_list.h"
 #include "storage/itemptr.h"
 #include "tcop/cmdtag.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/tuplesort.h"
-#include "utils/plancache.h"
-#include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
 #include "guc.h"
@@ -192,6 +193,13 @@ typedef struct OrmUpsertResults
 /* The rows between the door and the statement. */
 typedef struct OrmUpsertRows OrmUpsertRows;
 
+/* Is a column among those that a row supplies, a bit for each? */
+static inline bool
+orm_has_bit(const bytea *bits, AttrNumber attno)
+{
+	return (VARDATA_ANY(bits)[(attno - 1) / 8] & (1 << ((attno - 1) % 8))) != 0;
+}
+
 /* options.c: the words that callers use */
 extern void orm_upsert_default_options(OrmUpsertOptions *options);
 extern OrmOnConflict orm_read_on_conflict(const char *value);
@@ -222,6 +230,7 @@ extern void orm_write_upsert_statement(Relation rel, OrmUpsertTarget *target);
 /* rows.c: in the order of the key, each key once */
 extern OrmUpsertRows *orm_begin_rows(OrmUpsertTarget *target, OrmUpsertResults *results);
 extern OrmInputRow *orm_input_row(OrmUpsertRows *rows);
+extern void orm_scan_input_row(OrmInputRow *row, TupleTableSlot *slot);
 extern void orm_put_row(OrmUpsertRows *rows);
 extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
 extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
@@ -239,13 +248,19 @@ extern bool orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer t
 extern void orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 						   TupleTableSlot *row, DestReceiver *dest);
 
-/* engine.c: the run */
-extern void orm_upsert_init(void);
+/* execute.c: the statements */
 extern QueryEnvironment *orm_connect_to_store(EphemeralNamedRelation store,
 											  OrmUpsertTarget *target, Tuplestorestate *rows);
 extern void orm_execute_upsert_plan(CachedPlan *plan, const char *source,
 									QueryEnvironment *environment, ParamListInfo params,
 									DestReceiver *dest);
+extern CachedPlan *orm_plan_upsert(SPIPlanPtr *plan, const char *statement,
+								   int nargs, Oid *argtypes);
+
+/* answers.c: what a statement asks back */
+extern void orm_upsert_init(void);
+
+/* engine.c: all of it */
 extern void orm_upsert(Relation rel, OrmUpsertSource *source,
 					   const OrmUpsertOptions *options, OrmUpsertResults *results);
 
