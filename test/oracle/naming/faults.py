@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from twin.planted import Planted
+
 from .settings import strict_rows
 from .templates import KINDS
 from .unit import ITEMS, Unit
@@ -104,29 +106,10 @@ FAULTS = [
 ]
 
 
-def found(fault, settings):
-    """After how many units the fault was noticed; 0 if never."""
-    for number in range(UNITS):
-        if Unit('naming', number, settings, fault).run(0, ITEMS).failures:
-            return number + 1
-    return 0
+PLANTED = Planted('naming', Unit, FAULTS, lambda fault: replace(fault, spoil=saying()),
+                  items=ITEMS, units=UNITS, sound=SOUND)
 
 
 def self_test(settings):
     """Plants one fault after the other; returns how many were found and how many were not."""
-    passed = failed = 0
-    for fault in FAULTS:
-        # The same without the fault has to be found in order.
-        sound = replace(fault, spoil=saying())
-        if any(Unit('naming', number, settings, sound).run(0, ITEMS).failures for number in range(SOUND)):
-            failed += 1
-            print(f'self-test: {fault.title}: something is found without it, too', flush=True)
-            continue
-        units = found(fault, settings)
-        if units:
-            passed += 1
-            print(f'self-test: {fault.title}: found in unit {units}', flush=True)
-        else:
-            failed += 1
-            print(f'self-test: {fault.title}: NOT found in {UNITS} units', flush=True)
-    return passed, failed
+    return PLANTED.test(settings)

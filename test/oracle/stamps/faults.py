@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from twin.planted import Planted
+
 from .unit import ITEMS, Unit
 
 UNITS = 60      # how many are tried for one fault
@@ -114,30 +116,10 @@ FAULTS = [
 ]
 
 
-def found(fault, settings):
-    """After how many units the fault was noticed; 0 if never."""
-    for number in range(UNITS):
-        unit = Unit('stamps', number, settings, fault)
-        if unit.run(0, ITEMS).failures:
-            return number + 1
-    return 0
+PLANTED = Planted('stamps', Unit, FAULTS, lambda fault: replace(fault, spoil=lambda *_: []),
+                  items=ITEMS, units=UNITS, sound=SOUND)
 
 
 def self_test(settings):
     """Plants one fault after the other; returns how many were found and how many were not."""
-    passed = failed = 0
-    for fault in FAULTS:
-        # The same tables without the fault have to be found in order.
-        sound = replace(fault, spoil=lambda *_: [])
-        if any(Unit('stamps', number, settings, sound).run(0, ITEMS).failures for number in range(SOUND)):
-            failed += 1
-            print(f'self-test: {fault.title}: something is found without it, too', flush=True)
-            continue
-        units = found(fault, settings)
-        if units:
-            passed += 1
-            print(f'self-test: {fault.title}: found in unit {units}', flush=True)
-        else:
-            failed += 1
-            print(f'self-test: {fault.title}: NOT found in {UNITS} units', flush=True)
-    return passed, failed
+    return PLANTED.test(settings)

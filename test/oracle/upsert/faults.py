@@ -3,6 +3,8 @@
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
+from twin.planted import Planted
+
 from .unit import ITEMS, Unit
 
 UNITS = 25      # how many are tried for one fault
@@ -151,30 +153,10 @@ FAULTS = [
 ]
 
 
-def found(fault, settings):
-    """After how many units the fault was noticed; 0 if never."""
-    for number in range(UNITS):
-        unit = Unit('upsert', number, settings, fault)
-        if unit.run(0, ITEMS).failures:
-            return number + 1
-    return 0
+PLANTED = Planted('upsert', Unit, FAULTS, lambda fault: Fault(fault.title, fault.want, fault.batch),
+                  items=ITEMS, units=UNITS, sound=SOUND)
 
 
 def self_test(settings):
     """Plants one fault after the other; returns how many were found and how many were not."""
-    passed = failed = 0
-    for fault in FAULTS:
-        # The same batches without the fault have to be found in order.
-        sound = Fault(fault.title, fault.want, fault.batch)
-        if any(Unit('upsert', number, settings, sound).run(0, ITEMS).failures for number in range(SOUND)):
-            failed += 1
-            print(f'self-test: {fault.title}: something is found without it, too', flush=True)
-            continue
-        units = found(fault, settings)
-        if units:
-            passed += 1
-            print(f'self-test: {fault.title}: found in unit {units}', flush=True)
-        else:
-            failed += 1
-            print(f'self-test: {fault.title}: NOT found in {UNITS} units', flush=True)
-    return passed, failed
+    return PLANTED.test(settings)
