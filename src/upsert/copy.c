@@ -68,7 +68,7 @@ static CalledCopy called;
 
 /* An option of COPY by its name, NULL if it is not given. */
 static DefElem *
-find_option(const CopyStmt *stmt, const char *name)
+copy_option(const CopyStmt *stmt, const char *name)
 {
 	ListCell   *lc;
 
@@ -84,7 +84,7 @@ find_option(const CopyStmt *stmt, const char *name)
 static bool
 is_core_format(const CopyStmt *stmt)
 {
-	DefElem    *option = find_option(stmt, "format");
+	DefElem    *option = copy_option(stmt, "format");
 	const char *format = option ? defGetString(option) : "text";
 
 	return strcmp(format, "text") == 0 || strcmp(format, "csv") == 0 || strcmp(format, "binary") == 0;
@@ -94,7 +94,7 @@ is_core_format(const CopyStmt *stmt)
 static bool
 freezes(const CopyStmt *stmt)
 {
-	DefElem    *option = find_option(stmt, "freeze");
+	DefElem    *option = copy_option(stmt, "freeze");
 
 	return option != NULL && defGetBoolean(option);
 }

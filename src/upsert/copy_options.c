@@ -98,7 +98,7 @@ static const CopyOption copy_options[] = {
 
 /* Our option of this name, NULL if it is none. */
 static const CopyOption *
-find_option(const char *name)
+our_option(const char *name)
 {
 	for (const CopyOption *option = copy_options; option->name != NULL; option++)
 	{
@@ -116,7 +116,7 @@ orm_has_upsert_option(const CopyStmt *stmt)
 
 	foreach(lc, stmt->options)
 	{
-		if (find_option(lfirst_node(DefElem, lc)->defname))
+		if (our_option(lfirst_node(DefElem, lc)->defname))
 			return true;
 	}
 	return false;
@@ -165,7 +165,7 @@ orm_take_upsert_options(CopyStmt *stmt, OrmUpsertOptions *options)
 	foreach(lc, stmt->options)
 	{
 		DefElem    *element = lfirst_node(DefElem, lc);
-		const CopyOption *option = find_option(element->defname);
+		const CopyOption *option = our_option(element->defname);
 
 		check_not_freeze(element);
 		if (option == NULL)
