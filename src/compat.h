@@ -126,6 +126,20 @@ orm_column_is_not_null(TupleDesc desc, AttrNumber attno)
 #define ORM_PARTITIONS_TAKE_NAMES 1
 #endif
 
+/*
+ * The columns that an UPDATE assigns, for each of the tables that are left
+ * after pruning (18: commit cbc127917).
+ */
+static inline List *
+orm_update_colnos(ModifyTableState *mtstate)
+{
+#if PG_VERSION_NUM >= 180000
+	return mtstate->mt_updateColnosLists;
+#else
+	return ((ModifyTable *) mtstate->ps.plan)->updateColnosLists;
+#endif
+}
+
 /* get_guc_variables() tells how many there are (16: commit 3057465ac). */
 static inline struct config_generic **
 orm_guc_variables(int *count)

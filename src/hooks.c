@@ -23,12 +23,14 @@
 #include "hooks.h"
 #include "naming/naming.h"
 #include "soft_delete/soft_delete.h"
+#include "soft_delete/transition.h"
 #include "stamp/stamp.h"
 #include "status.h"
 #include "upsert/upsert.h"
 
 static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
+static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static get_relation_info_hook_type prev_get_relation_info = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
@@ -101,6 +103,19 @@ start_executor(QueryDesc *query_desc, int eflags)
 	orm_return_old_rows(query_desc);
 	orm_label_statement(query_desc, orm_is_soft_delete);
 	orm_watch_deletes(query_desc);
+	orm_watch_markers(query_desc);
+	orm_lock_like_delete(query_desc);
+}
+
+/* See to foreign keys where the server does: before other triggers after a statement. */
+static void
+finish_executor(QueryDesc *query_desc)
+{
+	orm_settle_transitions(query_desc);
+	if (prev_executor_finish)
+		prev_executor_finish(query_desc);
+	else
+		standard_ExecutorFinish(query_desc);
 }
 
 /* The ProcessUtility functions behind us. */
@@ -148,6 +163,9 @@ check_utility(Node *stmt)
 			break;
 		case T_CreateTrigStmt:
 			orm_check_trigger_function(castNode(CreateTrigStmt, stmt));
+			break;
+		case T_ConstraintsSetStmt:
+			orm_note_constraints_set();
 			break;
 		case T_VariableSetStmt:
 			orm_check_setting(castNode(VariableSetStmt, stmt));
@@ -249,6 +267,8 @@ orm_hooks_init(void)
 	get_relation_info_hook = complete_relation_info;
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = start_executor;
+	prev_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = finish_executor;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 

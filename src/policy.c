@@ -56,6 +56,8 @@ typedef struct OrmPolicy
 	bool		soft_delete;	/* has a soft_delete trigger */
 	bool		sound;			/* ... that is declared rightly */
 	char		enabled;		/* its pg_trigger.tgenabled */
+	bool		foreign_keys;	/* ... and has foreign keys hold for live rows */
+	bool		rewritten;		/* has triggers of others that change rows */
 	OrmMarker	marker;
 } OrmPolicy;
 
@@ -236,6 +238,42 @@ marker_is_not_null(OrmMarkerKind kind)
 	return kind == ORM_MARKER_BOOLEAN || kind == ORM_MARKER_BIGINT;
 }
 
+/*
+ * The declaration's second argument, which may be left out: are foreign keys
+ * to hold for live rows?  False if it is none that we know.
+ */
+static bool
+read_foreign_keys(const Trigger *trigger, bool *foreign_keys)
+{
+	const char *option = trigger->tgnargs > 1 ? trigger->tgargs[1] : "foreign_keys=on";
+
+	*foreign_keys = strcmp(option, "foreign_keys=on") == 0;
+	return *foreign_keys || strcmp(option, "foreign_keys=off") == 0;
+}
+
+/* Complain of arguments that are none of the declaration's.  Error: 22023. */
+static void
+check_trigger_arguments(Relation rel, const Trigger *trigger)
+{
+	bool		foreign_keys;
+
+	if (trigger->tgnargs < 1 || trigger->tgnargs > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("function orm_ext.soft_delete must be given the marker column, and at most one option"),
+				 errdetail("Trigger \"%s\" of table \"%s\" gives it %d arguments.",
+						   trigger->tgname, RelationGetRelationName(rel),
+						   trigger->tgnargs),
+				 hint_declaration(rel, trigger)));
+	if (!read_foreign_keys(trigger, &foreign_keys))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" of orm_ext.soft_delete is not known", trigger->tgargs[1]),
+				 errdetail("Trigger \"%s\" of table \"%s\" may say 'foreign_keys=off', to leave foreign keys to real deletes, or 'foreign_keys=on'.",
+						   trigger->tgname, RelationGetRelationName(rel)),
+				 hint_declaration(rel, trigger)));
+}
+
 /* Classify a marker column, or say why it cannot be one. */
 static OrmMarkerKind
 check_marker_column(Relation rel, Form_pg_attribute att)
@@ -296,8 +334,8 @@ check_marker_column(Relation rel, Form_pg_attribute att)
  * Check the declaration of soft delete and find its marker column.
  *
  * Errors: 42809 (kind of relation), 39P01 (kind of trigger), 22023 (number of
- * arguments), 42703 (no such column), 42804 (type), 42P16 (nullability),
- * 428C9 (generated column).
+ * arguments, option), 42703 (no such column), 42804 (type), 42P16
+ * (nullability), 428C9 (generated column).
  */
 void
 orm_check_soft_delete_trigger(Relation rel, const Trigger *trigger,
@@ -308,14 +346,7 @@ orm_check_soft_delete_trigger(Relation rel, const Trigger *trigger,
 
 	check_trigger_event(rel, trigger);
 
-	if (trigger->tgnargs != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("function orm_ext.soft_delete must be given one argument, the marker column"),
-				 errdetail("Trigger \"%s\" of table \"%s\" gives it %d.",
-						   trigger->tgname, RelationGetRelationName(rel),
-						   trigger->tgnargs),
-				 hint_declaration(rel, trigger)));
+	check_trigger_arguments(rel, trigger);
 
 	attno = orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]);
 	if (attno == InvalidAttrNumber)
@@ -336,15 +367,16 @@ orm_check_soft_delete_trigger(Relation rel, const Trigger *trigger,
 	marker->kind = check_marker_column(rel, att);
 }
 
-/* Would orm_check_soft_delete_trigger() pass?  If so, fill in the marker. */
+/* Would orm_check_soft_delete_trigger() pass?  If so, fill in what it declares. */
 static bool
-read_marker(Relation rel, const Trigger *trigger, OrmMarker *marker)
+read_declaration(Relation rel, const Trigger *trigger, OrmMarker *marker, bool *foreign_keys)
 {
 	Form_pg_attribute att;
 
 	if (!is_right_kind_of_relation(rel, trigger) ||
 		!is_right_kind_of_trigger(trigger) ||
-		trigger->tgnargs != 1)
+		trigger->tgnargs < 1 || trigger->tgnargs > 2 ||
+		!read_foreign_keys(trigger, foreign_keys))
 		return false;
 	marker->attno = orm_find_column(RelationGetDescr(rel), trigger->tgargs[0]);
 	if (marker->attno == InvalidAttrNumber)
@@ -381,6 +413,28 @@ find_soft_delete_trigger(Relation rel)
 	return found;
 }
 
+/* May a trigger change a row that is updated in a way that we cannot foresee? */
+static bool
+rewrites_rows(const Trigger *trigger)
+{
+	return TRIGGER_FOR_ROW(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype) &&
+		TRIGGER_FOR_UPDATE(trigger->tgtype) && orm_library_symbol(trigger->tgfoid) == NULL;
+}
+
+/* Does a relation have such a trigger?  Reading catalogs may rebuild its own list. */
+static bool
+has_rewriting_trigger(Relation rel)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (rewrites_rows(&triggers->triggers[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Read the policy of a relation from its triggers. */
 static void
 read_policy(Oid relid, OrmPolicy *policy)
@@ -399,7 +453,8 @@ read_policy(Oid relid, OrmPolicy *policy)
 	{
 		policy->soft_delete = true;
 		policy->enabled = trigger->tgenabled;
-		policy->sound = read_marker(rel, trigger, &policy->marker);
+		policy->sound = read_declaration(rel, trigger, &policy->marker, &policy->foreign_keys);
+		policy->rewritten = has_rewriting_trigger(rel);
 	}
 	RelationClose(rel);
 }
@@ -533,6 +588,25 @@ orm_soft_delete_declared(Oid relid, OrmMarker *marker)
 		return complain_of_policy(relid, marker);
 	*marker = policy->marker;
 	return true;
+}
+
+/* Are foreign keys that a relation takes part in to hold for its live rows? */
+bool
+orm_soft_delete_foreign_keys(Oid relid)
+{
+	const OrmPolicy *policy = lookup_policy(relid);
+
+	return policy->soft_delete && policy->foreign_keys;
+}
+
+/*
+ * Are rows of a relation under soft delete changed by triggers that are not
+ * ours, before they are updated?
+ */
+bool
+orm_soft_delete_rewritten(Oid relid)
+{
+	return lookup_policy(relid)->rewritten;
 }
 
 /* The same as orm_soft_delete_marker(), where the column does not matter. */

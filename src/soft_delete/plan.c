@@ -18,6 +18,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/planner.h"
 
+#include "cascade.h"
 #include "soft_delete.h"
 
 typedef struct PrepareContext
@@ -124,18 +125,24 @@ orm_plan_prepare(OrmPlan *plan, Query *parse, const char *query_string,
 {
 	PrepareContext context = {plan, params, NULL};
 	CmdType		command = parse->commandType;
+	bool		cascading;
 
+	if (command == CMD_UTILITY)
+		return;
+	if (orm_is_referential_query(query_string))
+	{
+		orm_rewrite_referential_query(parse);
+		return;
+	}
+
+	cascading = orm_set_cascading(orm_is_cascade(query_string));
 	plan->rows = orm_visible_rows();
 
-	if (command == CMD_UTILITY || orm_is_referential_query(query_string))
-		return;
-
 	/* a reader who sees everything needs no further look */
-	if (plan->rows == ORM_DELETED_ROWS_SHOW &&
-		command == CMD_SELECT && !parse->hasModifyingCTE)
-		return;
-
-	prepare_query(parse, &context);
+	if (plan->rows != ORM_DELETED_ROWS_SHOW ||
+		command != CMD_SELECT || parse->hasModifyingCTE)
+		prepare_query(parse, &context);
+	(void) orm_set_cascading(cascading);
 
 	if (plan->rows == ORM_DELETED_ROWS_SHOW)
 		plan->filter = false;

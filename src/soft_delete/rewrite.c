@@ -122,7 +122,7 @@ check_children_of_unmanaged(RangeTblEntry *rte)
 {
 	Oid			member;
 
-	if (!rte->inh || orm_delete_mode == ORM_DELETE_MODE_HARD ||
+	if (!rte->inh || orm_deletes_for_good() ||
 		!orm_soft_delete_in_tree(rte->relid, &member))
 		return;
 	ereport(ERROR,
@@ -170,7 +170,7 @@ rewrite_delete(Query *query)
 		check_children_of_unmanaged(rte);
 		return;
 	}
-	if (orm_delete_mode == ORM_DELETE_MODE_HARD ||
+	if (orm_deletes_for_good() ||
 		conditions_prove_deleted(lcons(query->jointree->quals,
 									   orm_barrier_view_conditions(query)),
 								 &marker, target))
@@ -239,7 +239,7 @@ rewrite_merge_actions(Query *query, const OrmMarker *marker)
 			assigns_marker(action->targetList, marker))
 			actions.update_assigns_marker = true;
 		if (action->commandType != CMD_DELETE ||
-			orm_delete_mode == ORM_DELETE_MODE_HARD ||
+			orm_deletes_for_good() ||
 			conditions_prove_deleted(action_conditions(query, action),
 									 marker, query->resultRelation))
 			continue;

@@ -73,6 +73,9 @@ extern void orm_return_old_rows(QueryDesc *query_desc);
 
 /* stamp.c: one value for all rows that a statement deletes */
 extern TimestampTz orm_deletion_stamp_of_statement(MemoryContext query);
+extern void orm_set_stamp(MemoryContext query, CommandId command, TimestampTz stamp);
+extern TimestampTz orm_stamp_of_deletion(MemoryContext query, const OrmMarker *marker,
+										 Datum value);
 extern Datum orm_deletion_datum(const OrmMarker *marker, TimestampTz stamp);
 
 /* visibility.c: who sees deleted rows */
@@ -84,9 +87,17 @@ typedef enum OrmUtilityScope
 } OrmUtilityScope;
 
 extern OrmDeletedRows orm_visible_rows(void);
+extern bool orm_deletes_for_good(void);
+extern bool orm_set_cascading(bool is_cascade);
 extern bool orm_is_referential_query(const char *query_string);
 extern void orm_enter_scope(OrmUtilityScope scope);
 extern void orm_leave_scope(OrmUtilityScope scope);
+
+/* row_lock.c: a soft DELETE locks as a real one does */
+extern void orm_lock_like_delete(QueryDesc *query_desc);
+
+/* referential.c: the server's own foreign-key queries */
+extern void orm_rewrite_referential_query(Query *query);
 
 /* truncate.c */
 extern void orm_check_truncate(const TruncateStmt *stmt);

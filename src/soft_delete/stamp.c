@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "fmgr.h"
 #include "lib/ilist.h"
 #include "utils/builtins.h"
@@ -53,6 +54,39 @@ forget_statement(void *arg)
 	dlist_delete(&((StatementStamp *) arg)->node);
 }
 
+/* The stamp of a statement in execution, NULL if it has none yet. */
+static StatementStamp *
+find_stamp(CommandId command)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &statements)
+	{
+		StatementStamp *statement = dlist_container(StatementStamp, node, iter.cur);
+
+		if (statement->command == command)
+			return statement;
+	}
+	return NULL;
+}
+
+/*
+ * Give the statement with a command number its stamp.  "query" is a memory
+ * context that lives as long as its execution.
+ */
+void
+orm_set_stamp(MemoryContext query, CommandId command, TimestampTz stamp)
+{
+	StatementStamp *statement = MemoryContextAlloc(query, sizeof(StatementStamp));
+
+	statement->command = command;
+	statement->stamp = stamp;
+	statement->at_end.func = forget_statement;
+	statement->at_end.arg = statement;
+	dlist_push_head(&statements, &statement->node);
+	MemoryContextRegisterResetCallback(query, &statement->at_end);
+}
+
 /*
  * The stamp of the statement that is being executed.  It may ask several
  * times, for each DELETE in WITH and each action of a MERGE, and statements in
@@ -63,24 +97,46 @@ TimestampTz
 orm_deletion_stamp_of_statement(MemoryContext query)
 {
 	CommandId	command = GetActiveSnapshot()->curcid;
-	StatementStamp *statement;
-	dlist_iter	iter;
+	StatementStamp *statement = find_stamp(command);
 
-	dlist_foreach(iter, &statements)
+	if (statement == NULL)
 	{
-		statement = dlist_container(StatementStamp, node, iter.cur);
-		if (statement->command == command)
-			return statement->stamp;
+		orm_set_stamp(query, command, next_stamp());
+		statement = find_stamp(command);
 	}
-
-	statement = MemoryContextAlloc(query, sizeof(StatementStamp));
-	statement->command = command;
-	statement->stamp = next_stamp();
-	statement->at_end.func = forget_statement;
-	statement->at_end.arg = statement;
-	dlist_push_head(&statements, &statement->node);
-	MemoryContextRegisterResetCallback(query, &statement->at_end);
 	return statement->stamp;
+}
+
+/*
+ * The stamp of the deletion that gives a marker this value: that of the
+ * statement, if it has one, or the value itself, where it is a time.
+ */
+TimestampTz
+orm_stamp_of_deletion(MemoryContext query, const OrmMarker *marker, Datum value)
+{
+	StatementStamp *statement = find_stamp(GetActiveSnapshot()->curcid);
+	TimestampTz stamp;
+
+	if (statement)
+		return statement->stamp;
+	switch (marker->kind)
+	{
+		case ORM_MARKER_TIMESTAMPTZ:
+			stamp = DatumGetTimestampTz(value);
+			break;
+		case ORM_MARKER_TIMESTAMP:
+			stamp = DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, value));
+			break;
+		case ORM_MARKER_BIGINT:
+			if (pg_sub_s64_overflow(DatumGetInt64(value), EPOCH_DIFFERENCE, &stamp))
+				return orm_deletion_stamp_of_statement(query);
+			break;
+		default:
+			return orm_deletion_stamp_of_statement(query);
+	}
+	if (!IS_VALID_TIMESTAMP(stamp))
+		return orm_deletion_stamp_of_statement(query);
+	return stamp;
 }
 
 /* The marker's value for a deletion at "stamp", of full precision. */

@@ -15,6 +15,9 @@
  * lost: the trigger marks it and has the server skip its removal.  The count
  * of the DELETE is short of that row then.
  *
+ * It is also fired before updates that may change the marker of a table with
+ * foreign keys; transition.c sees to that.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -33,6 +36,7 @@
 
 #include "soft_delete.h"
 #include "status.h"
+#include "transition.h"
 #include "util/names.h"
 
 /*
@@ -116,6 +120,15 @@ orm_soft_delete(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function orm_ext.soft_delete was not called by trigger manager"),
 				 errhint("CREATE TRIGGER soft_delete BEFORE DELETE ON your_table FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');")));
+
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+	{
+		if (!orm_soft_delete_marker(RelationGetRelid(trigdata->tg_relation), &marker))
+			elog(ERROR, "table \"%s\" is not under soft delete",
+				 RelationGetRelationName(trigdata->tg_relation));
+		orm_note_transition(trigdata, &marker);
+		return PointerGetDatum(trigdata->tg_newtuple);
+	}
 
 	orm_check_soft_delete_trigger(trigdata->tg_relation, trigdata->tg_trigger, &marker);
 

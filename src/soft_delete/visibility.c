@@ -4,11 +4,12 @@
  *		Who sees deleted rows.
  *
  * The setting orm_ext.deleted_rows says what a session wants to see.  Above it
- * stand readers that must see everything whatever the setting, and one that
+ * stand readers that must see everything whatever the setting, and two that
  * must never see deleted rows:
  *	- row_security = off: pg_dump always sets it, and asks for all rows by it
  *	- walsenders, for the initial copy of a logical subscription, and pg_upgrade
  *	- the server's own foreign-key queries, which guard all rows
+ *	- cascades of soft deletes, which are about live rows
  *	- materialized views, whose content would otherwise depend on the settings
  *	  of whoever refreshed them
  *
@@ -22,6 +23,9 @@
 #include "utils/rls.h"
 
 #include "soft_delete.h"
+
+/* Is the query that is being rewritten the DELETE of a cascade? */
+static bool cascading = false;
 
 /* How many utility commands of each kind we are in. */
 static int	alter_table_depth = 0;
@@ -40,9 +44,30 @@ session_rows(void)
 OrmDeletedRows
 orm_visible_rows(void)
 {
-	if (refresh_depth > 0)
+	if (refresh_depth > 0 || cascading)
 		return ORM_DELETED_ROWS_HIDE;
 	return session_rows();
+}
+
+/* Is a DELETE of live rows meant to be a real one? */
+bool
+orm_deletes_for_good(void)
+{
+	return orm_delete_mode == ORM_DELETE_MODE_HARD && !cascading;
+}
+
+/*
+ * Tell whether the query that is rewritten from now on is the DELETE of a
+ * cascade, which is a soft one whatever the settings say.  Returns what was
+ * told before.
+ */
+bool
+orm_set_cascading(bool is_cascade)
+{
+	bool		before = cascading;
+
+	cascading = is_cascade;
+	return before;
 }
 
 /* How the server writes a foreign-key query: its head, and what it must hold. */

@@ -14,5 +14,6 @@
 #include "nodes/parsenodes.h"
 
 extern bool orm_has_column_privilege(Oid relid, AttrNumber attno, AclMode mode);
+extern Oid	orm_table_owner(Oid relid);
 
 #endif							/* ORM_PRIVILEGES_H */

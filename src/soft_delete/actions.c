@@ -1,0 +1,355 @@
+/*-------------------------------------------------------------------------
+ *
+ * actions.c
+ *		What foreign keys ask for when rows are deleted softly, or come back.
+ *
+ * The triggers by which the server keeps a foreign key are not fired by a soft
+ * DELETE, which is an UPDATE of a column outside the key.  So they are gone
+ * through here, for each row and in the order in which the server would have
+ * fired them:
+ *	- CASCADE is cascade.c's, and what it deletes comes to the end of the queue
+ *	- RESTRICT and NO ACTION are the server's own functions, called as by a
+ *	  DELETE; referential.c has their queries see live rows only
+ *	- SET NULL and SET DEFAULT leave the reference as it is: the row it refers
+ *	  to may come back
+ *	- a row that comes back is checked as a new one is
+ * A check that may be deferred is handed to the server's queue, as an event of
+ * its real trigger, and the server does with it what SET CONSTRAINTS says.
+ *
+ * Where a cascade is all that there is to do, it is done for many rows at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "cascade.h"
+#include "references.h"
+#include "soft_delete.h"
+#include "transition.h"
+
+/* So many rows are cascaded from at once. */
+#define ROWS_AT_ONCE 1000
+
+/* The rows of one table that are seen to together. */
+typedef struct Round
+{
+	OrmTransitions *transitions;	/* the queue, for what comes of it */
+	EState	   *estate;
+	Relation	rel;
+	TriggerDesc *triggers;		/* a copy */
+	List	   *actions;		/* those that apply (Trigger *) */
+	TimestampTz stamp;
+	TupleTableSlot **rows;		/* as they were; as they are, if brought back */
+	int			nrows;
+	ResultRelInfo *queue;		/* stands for the table in the server's queue */
+} Round;
+
+/* The transaction that has used SET CONSTRAINTS, by when it began. */
+static TimestampTz constraints_set_in = 0;
+
+/* Somebody changes when constraints are checked. */
+void
+orm_note_constraints_set(void)
+{
+	constraints_set_in = GetCurrentTransactionStartTimestamp();
+}
+
+/* May a check have to wait until the end of the transaction? */
+static bool
+may_be_deferred(const Trigger *trigger)
+{
+	return trigger->tgdeferrable &&
+		(trigger->tginitdeferred ||
+		 constraints_set_in == GetCurrentTransactionStartTimestamp());
+}
+
+/* Does a trigger's action apply when a row of the table is deleted softly? */
+static bool
+acts_on_deletion(const Trigger *trigger, Oid relid)
+{
+	if (!orm_is_delete_action(trigger) || !orm_trigger_fires(trigger->tgenabled) ||
+		!orm_is_enforced(trigger->tgconstrrelid, relid))
+		return false;
+	switch (trigger->tgfoid)
+	{
+		case F_RI_FKEY_SETNULL_DEL:
+		case F_RI_FKEY_SETDEFAULT_DEL:
+			return false;
+		case F_RI_FKEY_CASCADE_DEL:
+			return orm_soft_delete_active(trigger->tgconstrrelid);
+		default:
+			return true;
+	}
+}
+
+/* Does a trigger check a row of the table that is brought back? */
+static bool
+checks_return(const Trigger *trigger, Oid relid)
+{
+	return orm_is_reference_check(trigger) && orm_trigger_fires(trigger->tgenabled) &&
+		orm_is_enforced(relid, trigger->tgconstrrelid);
+}
+
+/* The triggers of a table whose part it is to do something, in their order. */
+static List *
+applicable_actions(TriggerDesc *triggers, Oid relid, bool deleted)
+{
+	List	   *actions = NIL;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (deleted ? acts_on_deletion(trigger, relid) : checks_return(trigger, relid))
+			actions = lappend(actions, trigger);
+	}
+	return actions;
+}
+
+/* Call one of the server's functions for foreign keys, as its trigger would. */
+static void
+call_trigger(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot *row)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	FmgrInfo	function;
+	TriggerData trigdata = {.type = T_TriggerData};
+
+	trigdata.tg_event = event | TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER;
+	trigdata.tg_relation = round->rel;
+	trigdata.tg_trigger = trigger;
+	trigdata.tg_trigslot = row;
+	trigdata.tg_trigtuple = ExecFetchSlotHeapTuple(row, false, NULL);
+	fmgr_info(trigger->tgfoid, &function);
+	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, (Node *) &trigdata, NULL);
+	FunctionCallInvoke(fcinfo);
+}
+
+/* What the server's queue is to know of the table: one trigger at a time. */
+static ResultRelInfo *
+make_queue(Relation rel)
+{
+	ResultRelInfo *queue = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(queue, rel, 0, NULL, 0);
+	queue->ri_TrigDesc = palloc0_object(TriggerDesc);
+	queue->ri_TrigDesc->numtriggers = 1;
+	queue->ri_TrigDesc->trig_insert_after_row = true;
+	queue->ri_TrigDesc->trig_delete_after_row = true;
+	return queue;
+}
+
+/* Hand an event of one trigger to the server's queue. */
+static void
+queue_trigger(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot *row)
+{
+	if (round->queue == NULL)
+		round->queue = make_queue(round->rel);
+	round->queue->ri_TrigDesc->triggers = trigger;
+	if (event == TRIGGER_EVENT_INSERT)
+		ExecARInsertTriggers(round->estate, round->queue, row, NIL, NULL);
+	else
+		ExecARDeleteTriggers(round->estate, round->queue, &row->tts_tid, NULL, NULL, false);
+}
+
+/* Have the server's check of a row made, now or when its time comes. */
+static void
+check_row(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot *row)
+{
+	if (may_be_deferred(trigger))
+		queue_trigger(round, trigger, event, row);
+	else
+		call_trigger(round, trigger, event, row);
+}
+
+/* Delete what refers to some rows. */
+static void
+cascade(Round *round, const Trigger *trigger, TupleTableSlot **rows, int nrows)
+{
+	OrmReference *reference = orm_read_reference(trigger->tgconstraint);
+
+	if (reference)
+		orm_cascade(reference, rows, nrows, round->stamp, round->transitions);
+}
+
+/* Do what applies to rows that were deleted. */
+static void
+act_on_deleted_rows(Round *round)
+{
+	ListCell   *lc;
+
+	if (list_length(round->actions) == 1 &&
+		((Trigger *) linitial(round->actions))->tgfoid == F_RI_FKEY_CASCADE_DEL)
+	{
+		cascade(round, linitial(round->actions), round->rows, round->nrows);
+		return;
+	}
+	for (int i = 0; i < round->nrows; i++)
+	{
+		foreach(lc, round->actions)
+		{
+			Trigger    *trigger = lfirst(lc);
+
+			if (trigger->tgfoid == F_RI_FKEY_CASCADE_DEL)
+				cascade(round, trigger, &round->rows[i], 1);
+			else
+				check_row(round, trigger, TRIGGER_EVENT_DELETE, round->rows[i]);
+		}
+	}
+}
+
+/* Check the references of rows that were brought back. */
+static void
+check_returned_rows(Round *round)
+{
+	ListCell   *lc;
+
+	for (int i = 0; i < round->nrows; i++)
+	{
+		foreach(lc, round->actions)
+			check_row(round, lfirst(lc), TRIGGER_EVENT_INSERT, round->rows[i]);
+	}
+}
+
+/*
+ * Lock a row that was marked against those who refer to it, unless it was
+ * locked so before (row_lock.c), which is known by the old version.
+ */
+static void
+lock_deleted_row(Round *round, TupleTableSlot *row)
+{
+	HeapTupleHeader old = ExecFetchSlotHeapTuple(row, false, NULL)->t_data;
+	TupleTableSlot *slot;
+	ItemPointerData tid = old->t_ctid;
+	TM_FailureData failure;
+
+	if ((old->t_infomask2 & HEAP_KEYS_UPDATED) != 0 ||
+		HeapTupleHeaderIndicatesMovedPartitions(old))
+		return;
+	slot = table_slot_create(round->rel, NULL);
+	(void) table_tuple_lock(round->rel, &tid, GetActiveSnapshot(), slot,
+							GetCurrentCommandId(false), LockTupleExclusive,
+							LockWaitBlock, 0, &failure);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Fetch a row as it was; as it is now, if it was brought back.  False if it is gone. */
+static bool
+fetch_row(Round *round, const OrmTransition *transition, TupleTableSlot *row)
+{
+	ItemPointerData tid = transition->old;
+	HeapTupleHeader old;
+
+	if (!table_tuple_fetch_row_version(round->rel, &tid, SnapshotAny, row))
+		elog(ERROR, "failed to fetch a row of \"%s\" that was marked",
+			 RelationGetRelationName(round->rel));
+	if (transition->deleted)
+	{
+		lock_deleted_row(round, row);
+		return true;
+	}
+
+	/* in another partition it is a new row, which the server checks itself */
+	old = ExecFetchSlotHeapTuple(row, false, NULL)->t_data;
+	if (HeapTupleHeaderIndicatesMovedPartitions(old))
+		return false;
+	tid = old->t_ctid;
+	return table_tuple_fetch_row_version(round->rel, &tid, SnapshotAny, row);
+}
+
+/* Fetch the rows of a round. */
+static void
+fetch_rows(Round *round, const OrmTransition *transitions, int count)
+{
+	round->rows = palloc_array(TupleTableSlot *, count);
+	round->nrows = 0;
+	for (int i = 0; i < count; i++)
+	{
+		TupleTableSlot *row = table_slot_create(round->rel, NULL);
+
+		if (!fetch_row(round, &transitions[i], row))
+		{
+			ExecDropSingleTupleTableSlot(row);
+			continue;
+		}
+		ExecMaterializeSlot(row);	/* so many buffers must not be pinned */
+		round->rows[round->nrows++] = row;
+	}
+}
+
+/* How many rows at the head of the queue can be seen to together? */
+static int
+rows_of_round(const OrmTransitions *transitions)
+{
+	const OrmTransition *first = &transitions->rows[transitions->next];
+	int			left = Min(transitions->count - transitions->next, ROWS_AT_ONCE);
+	int			count = 1;
+
+	while (count < left && first[count].relid == first->relid &&
+		   first[count].deleted == first->deleted && first[count].stamp == first->stamp)
+		count++;
+	return count;
+}
+
+/* See to the rows at the head of the queue. */
+static void
+run_round(OrmTransitions *transitions, EState *estate)
+{
+	int			count = rows_of_round(transitions);
+	OrmTransition *first = palloc_array(OrmTransition, count);
+	Round		round = {.transitions = transitions,.estate = estate};
+
+	/* the queue may grow, and move */
+	memcpy(first, &transitions->rows[transitions->next], count * sizeof(OrmTransition));
+	transitions->next += count;
+
+	round.rel = table_open(first->relid, RowExclusiveLock);
+	round.triggers = CopyTriggerDesc(round.rel->trigdesc);
+	round.actions = applicable_actions(round.triggers, first->relid, first->deleted);
+	round.stamp = first->stamp;
+	fetch_rows(&round, first, count);
+	if (round.actions == NIL || round.nrows == 0)
+		;						/* the locks were all that was asked for */
+	else if (first->deleted)
+		act_on_deleted_rows(&round);
+	else
+		check_returned_rows(&round);
+
+	for (int i = 0; i < round.nrows; i++)
+		ExecDropSingleTupleTableSlot(round.rows[i]);
+	table_close(round.rel, NoLock);
+}
+
+/*
+ * See to all rows of a queue, and to what comes of it.  "estate" is that of the
+ * statement whose end it is.
+ */
+void
+orm_act_on_transitions(OrmTransitions *transitions, EState *estate)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext foreign keys",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext oldcontext = MemoryContextSwitchTo(context);
+
+	CommandCounterIncrement();	/* the rows as they are now are to be seen */
+	while (transitions->next < transitions->count)
+	{
+		CHECK_FOR_INTERRUPTS();
+		run_round(transitions, estate);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(oldcontext);
+	MemoryContextDelete(context);
+}

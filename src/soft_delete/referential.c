@@ -1,0 +1,309 @@
+/*-------------------------------------------------------------------------
+ *
+ * referential.c
+ *		The server's own foreign-key queries, about live rows.
+ *
+ * The server makes sure of a foreign key by two kinds of queries, which it
+ * writes itself and plans once:
+ *	- is the row there that a new row refers to?
+ *		SELECT 1 FROM ONLY pk x WHERE key = $1 FOR KEY SHARE OF x
+ *	- are there rows that refer to one that goes?
+ *		SELECT 1 FROM ONLY fk x WHERE $1 = reference FOR KEY SHARE OF x
+ * Neither says why it is asked: the second one is the same for a real DELETE,
+ * which no row may be left behind by, be it deleted, and for a soft one, which
+ * is about live rows.  So each gets a condition that is true for a live row as
+ * it is, and asks a function about a deleted one:
+ *	- a deleted row may be referred to as long as no live row does
+ *	- a deleted row counts as referring if what it refers to is not there
+ *
+ * Cascades of real deletes are left alone: they remove deleted rows too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/typcache.h"
+
+#include "references.h"
+#include "soft_delete.h"
+#include "util/names.h"
+#include "util/privileges.h"
+
+/* Does a query look for the row that is referred to?  Then the column comes first. */
+static bool
+looks_for_referenced_row(Query *query)
+{
+	List	   *conditions = make_ands_implicit((Expr *) query->jointree->quals);
+	OpExpr	   *first = conditions ? linitial(conditions) : NULL;
+
+	return first != NULL && IsA(first, OpExpr) && list_length(first->args) == 2 &&
+		contain_vars_of_level(linitial(first->args), 0);
+}
+
+/* live condition OR function(row) */
+static Node *
+live_or(const OrmMarker *marker, Relation rel, const char *function)
+{
+	Oid			argtypes[] = {RECORDOID};
+	Var		   *row = makeVar(1, InvalidAttrNumber, rel->rd_rel->reltype, -1, InvalidOid, 0);
+	Expr	   *call = (Expr *) makeFuncExpr(orm_function(function, 1, argtypes), BOOLOID,
+											 list_make1(row), InvalidOid, InvalidOid,
+											 COERCE_EXPLICIT_CALL);
+
+	return (Node *) makeBoolExpr(OR_EXPR, list_make2(orm_live_condition(marker, 1), call), -1);
+}
+
+/*
+ * Have a query of the server's foreign keys tell live rows from deleted ones,
+ * if its table is under soft delete.
+ */
+void
+orm_rewrite_referential_query(Query *query)
+{
+	RangeTblEntry *rte;
+	OrmMarker	marker;
+	Relation	rel;
+	const char *function;
+
+	if (query->commandType != CMD_SELECT || list_length(query->rtable) != 1)
+		return;
+	rte = rt_fetch(1, query->rtable);
+	if (rte->rtekind != RTE_RELATION || !orm_soft_delete_marker(rte->relid, &marker) ||
+		!orm_soft_delete_foreign_keys(rte->relid))
+		return;
+
+	function = looks_for_referenced_row(query) ? "deleted_row_is_free" : "deleted_row_refers";
+	rel = RelationIdGetRelation(rte->relid);
+	query->jointree->quals = make_and_qual(query->jointree->quals,
+										   live_or(&marker, rel, function));
+	RelationClose(rel);
+}
+
+/* The row that one of the functions below is given. */
+typedef struct GivenRow
+{
+	Oid			relid;
+	HeapTupleData tuple;
+	TupleDesc	desc;
+} GivenRow;
+
+/*
+ * Take a row apart.  The answers would tell a role of rows that it may not see,
+ * so they are given to the server's queries alone.  Error: 42501.
+ */
+static void
+read_row(FunctionCallInfo fcinfo, GivenRow *row)
+{
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+	Oid			type = HeapTupleHeaderGetTypeId(header);
+
+	row->relid = get_typ_typrelid(type);
+	if (!InNoForceRLSOperation() || !OidIsValid(row->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s",
+						get_func_name(fcinfo->flinfo->fn_oid)),
+				 errdetail("It is called by the server's checks of foreign keys only."),
+				 errhint("Look at the tables themselves: SELECT * FROM orm_ext.managed;")));
+	row->desc = lookup_rowtype_tupdesc(type, HeapTupleHeaderGetTypMod(header));
+	row->tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&row->tuple.t_self);
+	row->tuple.t_tableOid = InvalidOid;
+	row->tuple.t_data = header;
+}
+
+/*
+ * Does a query find a row?  The key is taken from columns of the given row; it
+ * is run as the owner of the table that it looks at, without row-level security.
+ */
+static bool
+finds_row(GivenRow *row, const char *query, int nkeys, const AttrNumber *columns, Oid table)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	Oid			types[INDEX_MAX_KEYS];
+	Oid			save_user;
+	int			save_context;
+	bool		result;
+
+	SPI_connect();
+	for (int i = 0; i < nkeys; i++)
+	{
+		bool		isnull;
+
+		values[i] = heap_getattr(&row->tuple, columns[i], row->desc, &isnull);
+		types[i] = TupleDescAttr(row->desc, columns[i] - 1)->atttypid;
+	}
+	GetUserIdAndSecContext(&save_user, &save_context);
+	SetUserIdAndSecContext(orm_table_owner(table),
+						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	if (SPI_execute_with_args(query, nkeys, types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not run \"%s\"", query);
+	SetUserIdAndSecContext(save_user, save_context);
+	result = SPI_processed > 0;
+	SPI_finish();
+	return result;
+}
+
+/* Is one of some columns of a row null? */
+static bool
+has_null(GivenRow *row, int nkeys, const AttrNumber *columns)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (heap_attisnull(&row->tuple, columns[i], row->desc))
+			return true;
+	}
+	return false;
+}
+
+/* " AND marker IS NULL" for a table under soft delete: its live rows; else nothing. */
+static const char *
+and_live(Oid relid)
+{
+	OrmMarker	marker;
+	const char *column;
+
+	if (!orm_soft_delete_marker(relid, &marker))
+		return "";
+	column = quote_identifier(get_attname(relid, marker.attno, false));
+	switch (marker.kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return psprintf(" AND NOT x.%s", column);
+		case ORM_MARKER_BIGINT:
+			return psprintf(" AND x.%s OPERATOR(pg_catalog.=) 0", column);
+		default:
+			return psprintf(" AND x.%s IS NULL", column);
+	}
+}
+
+/* " AND orm_ext.with_deleted(marker)" for a table under soft delete: all its rows. */
+static const char *
+and_all(Oid relid)
+{
+	OrmMarker	marker;
+
+	if (!orm_soft_delete_marker(relid, &marker))
+		return "";
+	return psprintf(" AND orm_ext.with_deleted(x.%s)",
+					quote_identifier(get_attname(relid, marker.attno, false)));
+}
+
+/* SELECT FROM [ONLY] table AS x WHERE; a partitioned table is meant with its partitions. */
+static void
+begin_look(StringInfo query, Oid relid)
+{
+	initStringInfo(query);
+	appendStringInfo(query, "SELECT FROM %s%s AS x WHERE true",
+					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
+					 orm_relid_name(relid));
+}
+
+/* Does a live row refer to the given one by a foreign key? */
+static bool
+is_referred_to_by(GivenRow *row, const OrmReference *reference)
+{
+	StringInfoData query;
+
+	if (has_null(row, reference->nkeys, reference->referenced_columns))
+		return false;
+	begin_look(&query, reference->referencing);
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		const char *column = quote_identifier(get_attname(reference->referencing,
+														  reference->referencing_columns[i], false));
+
+		appendStringInfo(&query, " AND %s",
+						 orm_reference_condition(reference, i, psprintf("$%d", i + 1),
+												 psprintf("x.%s", column)));
+	}
+	appendStringInfoString(&query, and_live(reference->referencing));
+	return finds_row(row, query.data, reference->nkeys, reference->referenced_columns,
+					 reference->referencing);
+}
+
+/* Is the row there, live or deleted, that the given one refers to by a foreign key? */
+static bool
+referenced_row_exists(GivenRow *row, const OrmReference *reference)
+{
+	StringInfoData query;
+
+	if (has_null(row, reference->nkeys, reference->referencing_columns))
+		return true;
+	begin_look(&query, reference->referenced);
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		const char *column = quote_identifier(get_attname(reference->referenced,
+														  reference->referenced_columns[i], false));
+
+		appendStringInfo(&query, " AND %s",
+						 orm_reference_condition(reference, i, psprintf("x.%s", column),
+												 psprintf("$%d", i + 1)));
+	}
+	appendStringInfoString(&query, and_all(reference->referenced));
+	return finds_row(row, query.data, reference->nkeys, reference->referencing_columns,
+					 reference->referenced);
+}
+
+PG_FUNCTION_INFO_V1(orm_deleted_row_is_free);
+PG_FUNCTION_INFO_V1(orm_deleted_row_refers);
+
+/*
+ * orm_ext.deleted_row_is_free(referenced record) → boolean
+ *
+ * May the check of a reference pass by a deleted row?  Yes while no live row
+ * refers to it: then the one that is being checked is deleted itself.  And
+ * under row_security = off, which pg_dump sets for the session that loads its
+ * output: what was dumped can be loaded.
+ */
+Datum
+orm_deleted_row_is_free(PG_FUNCTION_ARGS)
+{
+	GivenRow	row;
+	bool		is_free = true;
+	ListCell   *lc;
+
+	if (!row_security)
+		PG_RETURN_BOOL(true);
+	read_row(fcinfo, &row);
+	foreach(lc, orm_references_to(row.relid))
+		is_free = is_free && !is_referred_to_by(&row, lfirst(lc));
+	ReleaseTupleDesc(row.desc);
+	PG_RETURN_BOOL(is_free);
+}
+
+/*
+ * orm_ext.deleted_row_refers(referencing record) → boolean
+ *
+ * Does a deleted row stand in the way of what is done to a row that it refers
+ * to?  Yes if that row is not there any more, or not under that key: a real
+ * DELETE or an UPDATE of the key would leave the reference dangling.
+ */
+Datum
+orm_deleted_row_refers(PG_FUNCTION_ARGS)
+{
+	GivenRow	row;
+	bool		dangles = false;
+	ListCell   *lc;
+
+	read_row(fcinfo, &row);
+	foreach(lc, orm_all_references_of(row.relid))
+		dangles = dangles || !referenced_row_exists(&row, lfirst(lc));
+	ReleaseTupleDesc(row.desc);
+	PG_RETURN_BOOL(dangles);
+}

@@ -1,0 +1,272 @@
+/*-------------------------------------------------------------------------
+ *
+ * transition.c
+ *		Rows that a statement deletes softly, or brings back.
+ *
+ * What a foreign key asks for follows from a row's change from live to deleted
+ * or back, whoever makes it: a DELETE, a MERGE, an application's own UPDATE of
+ * the marker, a trigger.  All of them are an UPDATE to the executor.  So when a
+ * statement begins that may change a marker of a table with foreign keys, the
+ * trigger that declares soft delete is told to fire before its updates too, as
+ * the last one, when the row is what it will be.  (To declare it so for good
+ * would have every UPDATE pay.)  It notes each row, and at the end of the
+ * statement, where the server looks after foreign keys, actions.c does.
+ *
+ * Statements that run inside another note their rows apart, but for those that
+ * actions.c runs itself: what they do is done to the end of the queue that is
+ * being worked off, as in the server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "catalog/pg_trigger.h"
+#include "executor/executor.h"
+#include "lib/ilist.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "cascade.h"
+#include "references.h"
+#include "soft_delete.h"
+#include "transition.h"
+
+/* A statement in execution that may change markers. */
+typedef struct WatchedStatement
+{
+	dlist_node	node;
+	MemoryContext query;		/* of its executor */
+	OrmTransitions *transitions;
+	OrmTransitions own;
+	MemoryContextCallback at_end;
+} WatchedStatement;
+
+/* Those in execution: few, since one is nested in the other. */
+static dlist_head statements = DLIST_STATIC_INIT(statements);
+
+/* Where rows are noted while they are held back, NULL if they are not. */
+static OrmTransitions *held = NULL;
+
+/* A statement has ended, or failed. */
+static void
+forget_statement(void *arg)
+{
+	dlist_delete(&((WatchedStatement *) arg)->node);
+}
+
+/* The watched statement whose executor has a memory context; NULL if there is none. */
+static WatchedStatement *
+find_statement(MemoryContext query)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &statements)
+	{
+		WatchedStatement *statement = dlist_container(WatchedStatement, node, iter.cur);
+
+		if (statement->query == query)
+			return statement;
+	}
+	return NULL;
+}
+
+/* Begin to watch a statement.  What it does goes to "transitions", or a list of its own. */
+static void
+watch_statement(MemoryContext query, OrmTransitions *transitions)
+{
+	WatchedStatement *statement = MemoryContextAllocZero(query, sizeof(WatchedStatement));
+
+	statement->query = query;
+	statement->own.context = query;
+	statement->transitions = transitions ? transitions : &statement->own;
+	statement->at_end.func = forget_statement;
+	statement->at_end.arg = statement;
+	dlist_push_head(&statements, &statement->node);
+	MemoryContextRegisterResetCallback(query, &statement->at_end);
+}
+
+/* Does a relation take part in a foreign key that is enforced for live rows? */
+static bool
+has_enforced_reference(Relation rel, const TriggerDesc *triggers)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (orm_is_delete_action(trigger) && orm_is_enforced(trigger->tgconstrrelid, relid))
+			return true;
+		if (orm_is_reference_check(trigger) && orm_is_enforced(relid, trigger->tgconstrrelid))
+			return true;
+	}
+	return false;
+}
+
+/* May the updates that a statement makes to a relation change its marker? */
+static bool
+may_change_marker(EState *estate, ResultRelInfo *rri, const OrmMarker *marker)
+{
+	return bms_is_member(marker->attno - FirstLowInvalidHeapAttributeNumber,
+						 ExecGetUpdatedCols(rri, estate)) ||
+		orm_soft_delete_rewritten(RelationGetRelid(rri->ri_RelationDesc));
+}
+
+/* Have the declaration of soft delete fire before updates, after all other triggers. */
+static void
+fire_before_updates(TriggerDesc *triggers)
+{
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		Trigger		declaration = triggers->triggers[i];
+
+		if (!orm_is_soft_delete_trigger(&declaration) ||
+			!orm_trigger_fires(declaration.tgenabled))
+			continue;
+		memmove(&triggers->triggers[i], &triggers->triggers[i + 1],
+				(triggers->numtriggers - i - 1) * sizeof(Trigger));
+		declaration.tgtype |= TRIGGER_TYPE_UPDATE;
+		triggers->triggers[triggers->numtriggers - 1] = declaration;
+		triggers->trig_update_before_row = true;
+		return;
+	}
+}
+
+/* Watch the marker of a relation that a statement changes, if it matters. */
+static bool
+watch_relation(EState *estate, ResultRelInfo *rri)
+{
+	Relation	rel = rri->ri_RelationDesc;
+	OrmMarker	marker;
+
+	if (rri->ri_TrigDesc == NULL || rel->rd_rel->relkind != RELKIND_RELATION ||
+		!orm_soft_delete_marker(RelationGetRelid(rel), &marker) ||
+		!may_change_marker(estate, rri, &marker) ||
+		!has_enforced_reference(rel, rri->ri_TrigDesc))
+		return false;
+	fire_before_updates(rri->ri_TrigDesc);
+	return true;
+}
+
+/* Watch the markers that a statement may change, when it is about to be executed. */
+void
+orm_watch_markers(QueryDesc *query_desc)
+{
+	EState	   *estate = query_desc->estate;
+	OrmTransitions *transitions;
+	bool		watched = false;
+	ListCell   *lc;
+
+	if (query_desc->plannedstmt->resultRelations == NIL)
+		return;
+	transitions = orm_begin_cascade(query_desc);
+	foreach(lc, estate->es_opened_result_relations)
+		watched |= watch_relation(estate, lfirst(lc));
+	if (watched)
+		watch_statement(estate->es_query_cxt, transitions ? transitions : held);
+}
+
+/* Append a row to those that are to be seen to. */
+static void
+add_transition(OrmTransitions *transitions, const OrmTransition *transition)
+{
+	if (transitions->count == transitions->size)
+	{
+		transitions->size = Max(64, transitions->size * 2);
+		if (transitions->rows == NULL)
+			transitions->rows = MemoryContextAlloc(transitions->context,
+												   transitions->size * sizeof(OrmTransition));
+		else
+			transitions->rows = repalloc_huge(transitions->rows,
+											  transitions->size * sizeof(OrmTransition));
+	}
+	transitions->rows[transitions->count++] = *transition;
+}
+
+/* Note a row of an UPDATE that becomes a deleted one, or a live one. */
+void
+orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker)
+{
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	MemoryContext query = trigdata->tg_trigslot->tts_mcxt;
+	WatchedStatement *statement;
+	OrmTransition transition;
+	bool		isnull;
+	bool		was_live;
+	Datum		value;
+
+	value = heap_getattr(trigdata->tg_trigtuple, marker->attno, desc, &isnull);
+	was_live = orm_marker_is_live(marker, value, isnull);
+	value = heap_getattr(trigdata->tg_newtuple, marker->attno, desc, &isnull);
+	if (was_live == orm_marker_is_live(marker, value, isnull))
+		return;
+
+	statement = find_statement(query);
+	if (statement == NULL)
+		elog(ERROR, "nobody watches the marker of table \"%s\"",
+			 RelationGetRelationName(trigdata->tg_relation));
+	transition.relid = RelationGetRelid(trigdata->tg_relation);
+	transition.old = trigdata->tg_trigtuple->t_self;
+	transition.deleted = was_live;
+	transition.stamp = was_live ? orm_stamp_of_deletion(query, marker, value) : 0;
+	add_transition(statement->transitions, &transition);
+}
+
+/* See to the rows that a statement has noted, when it ends. */
+void
+orm_settle_transitions(QueryDesc *query_desc)
+{
+	WatchedStatement *statement;
+
+	if (likely(dlist_is_empty(&statements)))
+		return;
+	statement = find_statement(query_desc->estate->es_query_cxt);
+	if (statement && statement->own.count > 0)
+		orm_act_on_transitions(&statement->own, query_desc->estate);
+}
+
+/* The memory of what was held back is gone, by error at the latest. */
+static void
+forget_held(void *arg)
+{
+	held = NULL;
+}
+
+/*
+ * Hold back what follows from the statements to come, until
+ * orm_release_transitions(): rows that refer to each other can then be brought
+ * back one table after the other.  What is noted lives as long as the current
+ * memory context.
+ */
+void
+orm_hold_transitions(void)
+{
+	MemoryContextCallback *at_end = palloc(sizeof(MemoryContextCallback));
+
+	if (held)
+		elog(ERROR, "transitions are held back already");
+	held = palloc0_object(OrmTransitions);
+	held->context = CurrentMemoryContext;
+	at_end->func = forget_held;
+	at_end->arg = NULL;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, at_end);
+}
+
+/* See to all that was held back. */
+void
+orm_release_transitions(void)
+{
+	OrmTransitions *transitions = held;
+	EState	   *estate;
+
+	held = NULL;
+	if (transitions == NULL || transitions->count == 0)
+		return;
+	estate = CreateExecutorState();
+	orm_act_on_transitions(transitions, estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	FreeExecutorState(estate);
+}
