@@ -596,7 +596,7 @@ orm_soft_delete_foreign_keys(Oid relid)
 {
 	const OrmPolicy *policy = lookup_policy(relid);
 
-	return policy->soft_delete && policy->foreign_keys;
+	return policy->sound && policy->foreign_keys;
 }
 
 /*

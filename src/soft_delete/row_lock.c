@@ -179,6 +179,7 @@ lock_rows_of(ModifyTableState *mtstate)
 	int			column = 0;
 
 	if (node->operation != CMD_UPDATE || mtstate->mt_nrels == 0 ||
+		!orm_soft_delete_foreign_keys(RelationGetRelid(first->ri_RelationDesc)) ||
 		!orm_soft_delete_marker(RelationGetRelid(first->ri_RelationDesc), &marker) ||
 		!is_referred_to(first))
 		return;

@@ -143,6 +143,7 @@ watch_relation(EState *estate, ResultRelInfo *rri)
 	OrmMarker	marker;
 
 	if (rri->ri_TrigDesc == NULL || rel->rd_rel->relkind != RELKIND_RELATION ||
+		!orm_soft_delete_foreign_keys(RelationGetRelid(rel)) ||
 		!orm_soft_delete_marker(RelationGetRelid(rel), &marker) ||
 		!may_change_marker(estate, rri, &marker) ||
 		!has_enforced_reference(rel, rri->ri_TrigDesc))

@@ -190,7 +190,7 @@ BEGIN;
 SELECT * FROM orm_ext.bulk_upsert('note', '[{"id": 1, "title": "back"}]', on_deleted => 'revive');
 SELECT id, deleted_at IS NULL FROM remark WHERE orm_ext.with_deleted(deleted_at) ORDER BY id;
 ROLLBACK;
--- a reference to a deleted row: as plain SQL takes it
+-- a reference to a deleted row is none
 SELECT * FROM compare.failure($$INSERT INTO soft.remark (id, note_id) VALUES (6, 1)$$);
 SELECT * FROM compare.failure($$UPDATE soft.remark SET note_id = 1 WHERE id = 2$$);
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('soft.remark', '[{"id": 2, "note_id": 1}]')$$);

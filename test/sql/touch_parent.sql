@@ -378,7 +378,7 @@ SELECT touched();
 --
 CREATE TABLE folder (id int PRIMARY KEY, updated_at timestamptz, deleted_at timestamptz);
 CREATE TABLE file (id int PRIMARY KEY, folder_id int REFERENCES folder, a int, deleted_at timestamptz);
-CREATE TRIGGER gone BEFORE DELETE ON folder FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+CREATE TRIGGER gone BEFORE DELETE ON folder FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at', 'foreign_keys=off');
 CREATE TRIGGER gone BEFORE DELETE ON file FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
 CREATE TRIGGER touch AFTER INSERT OR UPDATE OR DELETE ON file FOR EACH ROW
 	EXECUTE FUNCTION orm_ext.touch_parent('folder_id', 'updated_at');
