@@ -49,11 +49,10 @@ typedef struct Round
 	OrmTransitions *transitions;	/* the queue, for what comes of it */
 	EState	   *estate;
 	Relation	rel;
-	TriggerDesc *triggers;		/* a copy */
 	List	   *actions;		/* those that apply (Trigger *) */
-	TimestampTz stamp;
-	TupleTableSlot **rows;		/* as they were; as they are, if brought back */
+	OrmTransition *rows;
 	int			nrows;
+	TupleTableSlot *row;		/* the one at hand */
 	ResultRelInfo *queue;		/* stands for the table in the server's queue */
 } Round;
 
@@ -121,7 +120,7 @@ applicable_actions(TriggerDesc *triggers, Oid relid, bool deleted)
 
 /* Call one of the server's functions for foreign keys, as its trigger would. */
 static void
-call_trigger(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot *row)
+call_trigger(Round *round, Trigger *trigger, TriggerEvent event)
 {
 	LOCAL_FCINFO(fcinfo, 0);
 	FmgrInfo	function;
@@ -130,14 +129,14 @@ call_trigger(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot 
 	trigdata.tg_event = event | TRIGGER_EVENT_ROW | TRIGGER_EVENT_AFTER;
 	trigdata.tg_relation = round->rel;
 	trigdata.tg_trigger = trigger;
-	trigdata.tg_trigslot = row;
-	trigdata.tg_trigtuple = ExecFetchSlotHeapTuple(row, false, NULL);
+	trigdata.tg_trigslot = round->row;
+	trigdata.tg_trigtuple = ExecFetchSlotHeapTuple(round->row, false, NULL);
 	fmgr_info(trigger->tgfoid, &function);
 	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, (Node *) &trigdata, NULL);
 	FunctionCallInvoke(fcinfo);
 }
 
-/* What the server's queue is to know of the table: one trigger at a time. */
+/* What the server's queue is to know of a table: one trigger at a time. */
 static ResultRelInfo *
 make_queue(Relation rel)
 {
@@ -153,84 +152,35 @@ make_queue(Relation rel)
 
 /* Hand an event of one trigger to the server's queue. */
 static void
-queue_trigger(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot *row)
+queue_trigger(Round *round, Trigger *trigger, TriggerEvent event)
 {
 	if (round->queue == NULL)
 		round->queue = make_queue(round->rel);
 	round->queue->ri_TrigDesc->triggers = trigger;
 	if (event == TRIGGER_EVENT_INSERT)
-		ExecARInsertTriggers(round->estate, round->queue, row, NIL, NULL);
+		ExecARInsertTriggers(round->estate, round->queue, round->row, NIL, NULL);
 	else
-		ExecARDeleteTriggers(round->estate, round->queue, &row->tts_tid, NULL, NULL, false);
+		ExecARDeleteTriggers(round->estate, round->queue, &round->row->tts_tid, NULL, NULL, false);
 }
 
-/* Have the server's check of a row made, now or when its time comes. */
+/* Have the server's check of the row at hand made, now or when its time comes. */
 static void
-check_row(Round *round, Trigger *trigger, TriggerEvent event, TupleTableSlot *row)
+check_row(Round *round, Trigger *trigger, TriggerEvent event)
 {
 	if (may_be_deferred(trigger))
-		queue_trigger(round, trigger, event, row);
+		queue_trigger(round, trigger, event);
 	else
-		call_trigger(round, trigger, event, row);
-}
-
-/* Delete what refers to some rows. */
-static void
-cascade(Round *round, const Trigger *trigger, TupleTableSlot **rows, int nrows)
-{
-	OrmReference *reference = orm_read_reference(trigger->tgconstraint);
-
-	if (reference)
-		orm_cascade(reference, rows, nrows, round->stamp, round->transitions);
-}
-
-/* Do what applies to rows that were deleted. */
-static void
-act_on_deleted_rows(Round *round)
-{
-	ListCell   *lc;
-
-	if (list_length(round->actions) == 1 &&
-		((Trigger *) linitial(round->actions))->tgfoid == F_RI_FKEY_CASCADE_DEL)
-	{
-		cascade(round, linitial(round->actions), round->rows, round->nrows);
-		return;
-	}
-	for (int i = 0; i < round->nrows; i++)
-	{
-		foreach(lc, round->actions)
-		{
-			Trigger    *trigger = lfirst(lc);
-
-			if (trigger->tgfoid == F_RI_FKEY_CASCADE_DEL)
-				cascade(round, trigger, &round->rows[i], 1);
-			else
-				check_row(round, trigger, TRIGGER_EVENT_DELETE, round->rows[i]);
-		}
-	}
-}
-
-/* Check the references of rows that were brought back. */
-static void
-check_returned_rows(Round *round)
-{
-	ListCell   *lc;
-
-	for (int i = 0; i < round->nrows; i++)
-	{
-		foreach(lc, round->actions)
-			check_row(round, lfirst(lc), TRIGGER_EVENT_INSERT, round->rows[i]);
-	}
+		call_trigger(round, trigger, event);
 }
 
 /*
- * Lock a row that was marked against those who refer to it, unless it was
- * locked so before (row_lock.c), which is known by the old version.
+ * Lock the row at hand, which was marked, against those who refer to it, unless
+ * it was locked so before (row_lock.c), which is known by the old version.
  */
 static void
-lock_deleted_row(Round *round, TupleTableSlot *row)
+lock_deleted_row(Round *round)
 {
-	HeapTupleHeader old = ExecFetchSlotHeapTuple(row, false, NULL)->t_data;
+	HeapTupleHeader old = ExecFetchSlotHeapTuple(round->row, false, NULL)->t_data;
 	TupleTableSlot *slot;
 	ItemPointerData tid = old->t_ctid;
 	TM_FailureData failure;
@@ -245,47 +195,104 @@ lock_deleted_row(Round *round, TupleTableSlot *row)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Fetch a row as it was; as it is now, if it was brought back.  False if it is gone. */
-static bool
-fetch_row(Round *round, const OrmTransition *transition, TupleTableSlot *row)
+/* Fetch a version of a row. */
+static void
+fetch_version(Round *round, ItemPointerData tid)
 {
-	ItemPointerData tid = transition->old;
-	HeapTupleHeader old;
-
-	if (!table_tuple_fetch_row_version(round->rel, &tid, SnapshotAny, row))
+	if (!table_tuple_fetch_row_version(round->rel, &tid, SnapshotAny, round->row))
 		elog(ERROR, "failed to fetch a row of \"%s\" that was marked",
 			 RelationGetRelationName(round->rel));
-	if (transition->deleted)
-	{
-		lock_deleted_row(round, row);
-		return true;
-	}
-
-	/* in another partition it is a new row, which the server checks itself */
-	old = ExecFetchSlotHeapTuple(row, false, NULL)->t_data;
-	if (HeapTupleHeaderIndicatesMovedPartitions(old))
-		return false;
-	tid = old->t_ctid;
-	return table_tuple_fetch_row_version(round->rel, &tid, SnapshotAny, row);
 }
 
-/* Fetch the rows of a round. */
+/* Fetch a row that was deleted, as it was before, and see that it is locked. */
 static void
-fetch_rows(Round *round, const OrmTransition *transitions, int count)
+fetch_deleted_row(Round *round, const OrmTransition *transition)
 {
-	round->rows = palloc_array(TupleTableSlot *, count);
-	round->nrows = 0;
-	for (int i = 0; i < count; i++)
-	{
-		TupleTableSlot *row = table_slot_create(round->rel, NULL);
+	fetch_version(round, transition->old);
+	lock_deleted_row(round);
+}
 
-		if (!fetch_row(round, &transitions[i], row))
+/*
+ * Fetch a row that was brought back, as it is now.  False if it has moved to
+ * another partition, where it is a new row that the server checks itself.
+ */
+static bool
+fetch_returned_row(Round *round, const OrmTransition *transition)
+{
+	HeapTupleHeader old;
+
+	fetch_version(round, transition->old);
+	old = ExecFetchSlotHeapTuple(round->row, false, NULL)->t_data;
+	if (HeapTupleHeaderIndicatesMovedPartitions(old))
+		return false;
+	fetch_version(round, old->t_ctid);
+	return true;
+}
+
+/* Do what applies to deleted rows, one after the other. */
+static void
+act_row_by_row(Round *round)
+{
+	ListCell   *lc;
+
+	for (int i = 0; i < round->nrows; i++)
+	{
+		fetch_deleted_row(round, &round->rows[i]);
+		foreach(lc, round->actions)
 		{
-			ExecDropSingleTupleTableSlot(row);
-			continue;
+			Trigger    *trigger = lfirst(lc);
+
+			if (trigger->tgfoid == F_RI_FKEY_CASCADE_DEL)
+			{
+				OrmCascade *cascade = orm_make_cascade(trigger->tgconstraint, 1);
+
+				orm_add_to_cascade(cascade, round->row);
+				orm_run_cascade(cascade, round->rows[i].stamp, round->transitions);
+			}
+			else
+				check_row(round, trigger, TRIGGER_EVENT_DELETE);
 		}
-		ExecMaterializeSlot(row);	/* so many buffers must not be pinned */
-		round->rows[round->nrows++] = row;
+	}
+}
+
+/* Delete what refers to deleted rows, where nothing else applies to them. */
+static void
+act_on_all_rows(Round *round)
+{
+	const Trigger *trigger = linitial(round->actions);
+	OrmCascade *cascade = orm_make_cascade(trigger->tgconstraint, round->nrows);
+
+	for (int i = 0; i < round->nrows; i++)
+	{
+		fetch_deleted_row(round, &round->rows[i]);
+		orm_add_to_cascade(cascade, round->row);
+	}
+	orm_run_cascade(cascade, round->rows[0].stamp, round->transitions);
+}
+
+/* See to rows that were deleted. */
+static void
+act_on_deleted_rows(Round *round)
+{
+	if (list_length(round->actions) == 1 &&
+		((Trigger *) linitial(round->actions))->tgfoid == F_RI_FKEY_CASCADE_DEL)
+		act_on_all_rows(round);
+	else
+		act_row_by_row(round);
+}
+
+/* Check the references of rows that were brought back. */
+static void
+check_returned_rows(Round *round)
+{
+	ListCell   *lc;
+
+	for (int i = 0; i < round->nrows && round->actions != NIL; i++)
+	{
+		if (!fetch_returned_row(round, &round->rows[i]))
+			continue;
+		foreach(lc, round->actions)
+			check_row(round, lfirst(lc), TRIGGER_EVENT_INSERT);
 	}
 }
 
@@ -307,28 +314,27 @@ rows_of_round(const OrmTransitions *transitions)
 static void
 run_round(OrmTransitions *transitions, EState *estate)
 {
-	int			count = rows_of_round(transitions);
-	OrmTransition *first = palloc_array(OrmTransition, count);
+	const OrmTransition *first = &transitions->rows[transitions->next];
+	Oid			relid = first->relid;
+	bool		deleted = first->deleted;
 	Round		round = {.transitions = transitions,.estate = estate};
+	TriggerDesc *triggers;
 
 	/* the queue may grow, and move */
-	memcpy(first, &transitions->rows[transitions->next], count * sizeof(OrmTransition));
-	transitions->next += count;
+	round.nrows = rows_of_round(transitions);
+	round.rows = palloc_array(OrmTransition, round.nrows);
+	memcpy(round.rows, first, round.nrows * sizeof(OrmTransition));
+	transitions->next += round.nrows;
 
-	round.rel = table_open(first->relid, RowExclusiveLock);
-	round.triggers = CopyTriggerDesc(round.rel->trigdesc);
-	round.actions = applicable_actions(round.triggers, first->relid, first->deleted);
-	round.stamp = first->stamp;
-	fetch_rows(&round, first, count);
-	if (round.actions == NIL || round.nrows == 0)
-		;						/* the locks were all that was asked for */
-	else if (first->deleted)
+	round.rel = table_open(relid, RowExclusiveLock);
+	round.row = table_slot_create(round.rel, NULL);
+	triggers = CopyTriggerDesc(round.rel->trigdesc);
+	round.actions = applicable_actions(triggers, relid, deleted);
+	if (deleted)
 		act_on_deleted_rows(&round);
 	else
 		check_returned_rows(&round);
-
-	for (int i = 0; i < round.nrows; i++)
-		ExecDropSingleTupleTableSlot(round.rows[i]);
+	ExecDropSingleTupleTableSlot(round.row);
 	table_close(round.rel, NoLock);
 }
 

@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -49,6 +50,23 @@ typedef struct CascadePlan
 } CascadePlan;
 
 static HTAB *plans = NULL;
+
+/* A column of the key that is referred to, in the rows of a cascade. */
+typedef struct CascadeColumn
+{
+	Oid			type;
+	int16		length;
+	bool		by_value;
+	char		align;
+	Datum	   *values;
+} CascadeColumn;
+
+struct OrmCascade
+{
+	OrmReference *reference;
+	int			nrows;
+	CascadeColumn columns[INDEX_MAX_KEYS];
+};
 
 /* The one that is about to be executed. */
 typedef struct PendingCascade
@@ -146,35 +164,6 @@ find_plan(const OrmReference *reference, bool many)
 	return cascade;
 }
 
-/* The values of a column of the key in some rows, as an array. */
-static Datum
-key_array(const OrmReference *reference, int i, TupleTableSlot **rows, int nrows)
-{
-	Oid			type = get_atttype(reference->referenced, reference->referenced_columns[i]);
-	Datum	   *values = palloc_array(Datum, nrows);
-	int16		length;
-	bool		by_value;
-	char		align;
-	bool		isnull;
-
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	for (int row = 0; row < nrows; row++)
-		values[row] = slot_getattr(rows[row], reference->referenced_columns[i], &isnull);
-	return PointerGetDatum(construct_array(values, nrows, type, length, by_value, align));
-}
-
-/* Does a row have a null in its key?  Then nothing refers to it. */
-static bool
-has_null_key(const OrmReference *reference, TupleTableSlot *row)
-{
-	for (int i = 0; i < reference->nkeys; i++)
-	{
-		if (slot_attisnull(row, reference->referenced_columns[i]))
-			return true;
-	}
-	return false;
-}
-
 /* Can keys be given as arrays? */
 static bool
 has_array_types(const OrmReference *reference)
@@ -189,7 +178,7 @@ has_array_types(const OrmReference *reference)
 
 /* Run a cascade's DELETE.  SPI is connected, as the owner of the table. */
 static void
-run_cascade(CascadePlan *cascade, Datum *values, TimestampTz stamp, OrmTransitions *transitions)
+run_plan(CascadePlan *cascade, Datum *values, TimestampTz stamp, OrmTransitions *transitions)
 {
 	Snapshot	snapshot = InvalidSnapshot;
 	Snapshot	crosscheck = InvalidSnapshot;
@@ -218,60 +207,101 @@ run_cascade(CascadePlan *cascade, Datum *values, TimestampTz stamp, OrmTransitio
 		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(result), cascade->query);
 }
 
-/*
- * Delete the live rows that refer to some rows, none of which has a null in
- * its key.
- */
+/* Run the DELETE for some of the keys, or for one of them. */
 static void
-cascade_from(const OrmReference *reference, TupleTableSlot **rows, int nrows,
-			 TimestampTz stamp, OrmTransitions *transitions)
+cascade_from(OrmCascade *cascade, int first, int nrows, TimestampTz stamp,
+			 OrmTransitions *transitions)
 {
+	const OrmReference *reference = cascade->reference;
 	Datum		values[INDEX_MAX_KEYS];
-	bool		isnull;
-	Oid			owner = orm_table_owner(reference->referencing);
 	Oid			save_user;
 	int			save_context;
 
 	SPI_connect();
 	for (int i = 0; i < reference->nkeys; i++)
 	{
+		CascadeColumn *column = &cascade->columns[i];
+
+		values[i] = column->values[first];
 		if (nrows > 1)
-			values[i] = key_array(reference, i, rows, nrows);
-		else
-			values[i] = slot_getattr(rows[0], reference->referenced_columns[i], &isnull);
+			values[i] = PointerGetDatum(construct_array(&column->values[first], nrows, column->type,
+														column->length, column->by_value, column->align));
 	}
 
 	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(owner, save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	run_cascade(find_plan(reference, nrows > 1), values, stamp, transitions);
+	SetUserIdAndSecContext(orm_table_owner(reference->referencing),
+						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	run_plan(find_plan(reference, nrows > 1), values, stamp, transitions);
 	SetUserIdAndSecContext(save_user, save_context);
 	SPI_finish();
 }
 
 /*
- * Delete the live rows that refer to rows which have been deleted with the
- * given stamp.  What that does is added to "transitions".
+ * Begin a cascade along a foreign key.  NULL if that is gone, which the other
+ * functions take for one that has nothing to do.
+ */
+OrmCascade *
+orm_make_cascade(Oid constraint, int max_rows)
+{
+	OrmReference *reference = orm_read_reference(constraint);
+	OrmCascade *cascade;
+
+	if (reference == NULL)
+		return NULL;
+	cascade = palloc0_object(OrmCascade);
+	cascade->reference = reference;
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		CascadeColumn *column = &cascade->columns[i];
+
+		column->type = get_atttype(reference->referenced, reference->referenced_columns[i]);
+		get_typlenbyvalalign(column->type, &column->length, &column->by_value, &column->align);
+		column->values = palloc_array(Datum, max_rows);
+	}
+	return cascade;
+}
+
+/* Add a row that was deleted.  Nothing refers to one that has a null in its key. */
+void
+orm_add_to_cascade(OrmCascade *cascade, TupleTableSlot *row)
+{
+	const OrmReference *reference = cascade ? cascade->reference : NULL;
+	bool		isnull;
+
+	if (reference == NULL)
+		return;
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		if (slot_attisnull(row, reference->referenced_columns[i]))
+			return;
+	}
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		CascadeColumn *column = &cascade->columns[i];
+
+		column->values[cascade->nrows] =
+			datumCopy(slot_getattr(row, reference->referenced_columns[i], &isnull),
+					  column->by_value, column->length);
+	}
+	cascade->nrows++;
+}
+
+/*
+ * Delete the live rows that refer to those of a cascade, with the given stamp.
+ * What that does is added to "transitions".
  */
 void
-orm_cascade(const OrmReference *reference, TupleTableSlot **rows, int nrows,
-			TimestampTz stamp, OrmTransitions *transitions)
+orm_run_cascade(OrmCascade *cascade, TimestampTz stamp, OrmTransitions *transitions)
 {
-	TupleTableSlot **keyed = palloc_array(TupleTableSlot *, nrows);
-	int			nkeyed = 0;
-
-	for (int i = 0; i < nrows; i++)
+	if (cascade == NULL || cascade->nrows == 0)
+		return;
+	if (cascade->nrows == 1 || has_array_types(cascade->reference))
+		cascade_from(cascade, 0, cascade->nrows, stamp, transitions);
+	else
 	{
-		if (!has_null_key(reference, rows[i]))
-			keyed[nkeyed++] = rows[i];
+		for (int i = 0; i < cascade->nrows; i++)
+			cascade_from(cascade, i, 1, stamp, transitions);
 	}
-	if (nkeyed > 1 && !has_array_types(reference))
-	{
-		for (int i = 0; i < nkeyed; i++)
-			cascade_from(reference, &keyed[i], 1, stamp, transitions);
-	}
-	else if (nkeyed > 0)
-		cascade_from(reference, keyed, nkeyed, stamp, transitions);
-	pfree(keyed);
 }
 
 /* Is a query that is being planned the DELETE of a cascade? */

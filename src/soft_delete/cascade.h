@@ -15,8 +15,12 @@
 #include "references.h"
 #include "transition.h"
 
-extern void orm_cascade(const OrmReference *reference, TupleTableSlot **rows, int nrows,
-						TimestampTz stamp, OrmTransitions *transitions);
+/* A cascade from some rows. */
+typedef struct OrmCascade OrmCascade;
+
+extern OrmCascade *orm_make_cascade(Oid constraint, int max_rows);
+extern void orm_add_to_cascade(OrmCascade *cascade, TupleTableSlot *row);
+extern void orm_run_cascade(OrmCascade *cascade, TimestampTz stamp, OrmTransitions *transitions);
 extern bool orm_is_cascade(const char *query_string);
 extern OrmTransitions *orm_begin_cascade(QueryDesc *query_desc);
 

@@ -88,9 +88,12 @@ watch_statement(MemoryContext query, OrmTransitions *transitions)
 	MemoryContextRegisterResetCallback(query, &statement->at_end);
 }
 
-/* Does a relation take part in a foreign key that is enforced for live rows? */
+/*
+ * Does a relation take part in a foreign key that is enforced for live rows?
+ * Where rows are only deleted, what they refer to does not matter.
+ */
 static bool
-has_enforced_reference(Relation rel, const TriggerDesc *triggers)
+has_enforced_reference(Relation rel, const TriggerDesc *triggers, bool only_deletes)
 {
 	Oid			relid = RelationGetRelid(rel);
 
@@ -100,7 +103,8 @@ has_enforced_reference(Relation rel, const TriggerDesc *triggers)
 
 		if (orm_is_delete_action(trigger) && orm_is_enforced(trigger->tgconstrrelid, relid))
 			return true;
-		if (orm_is_reference_check(trigger) && orm_is_enforced(relid, trigger->tgconstrrelid))
+		if (!only_deletes && orm_is_reference_check(trigger) &&
+			orm_is_enforced(relid, trigger->tgconstrrelid))
 			return true;
 	}
 	return false;
@@ -137,7 +141,7 @@ fire_before_updates(TriggerDesc *triggers)
 
 /* Watch the marker of a relation that a statement changes, if it matters. */
 static bool
-watch_relation(EState *estate, ResultRelInfo *rri)
+watch_relation(EState *estate, ResultRelInfo *rri, bool only_deletes)
 {
 	Relation	rel = rri->ri_RelationDesc;
 	OrmMarker	marker;
@@ -146,7 +150,7 @@ watch_relation(EState *estate, ResultRelInfo *rri)
 		!orm_soft_delete_foreign_keys(RelationGetRelid(rel)) ||
 		!orm_soft_delete_marker(RelationGetRelid(rel), &marker) ||
 		!may_change_marker(estate, rri, &marker) ||
-		!has_enforced_reference(rel, rri->ri_TrigDesc))
+		!has_enforced_reference(rel, rri->ri_TrigDesc, only_deletes))
 		return false;
 	fire_before_updates(rri->ri_TrigDesc);
 	return true;
@@ -158,14 +162,16 @@ orm_watch_markers(QueryDesc *query_desc)
 {
 	EState	   *estate = query_desc->estate;
 	OrmTransitions *transitions;
+	bool		only_deletes;
 	bool		watched = false;
 	ListCell   *lc;
 
 	if (query_desc->plannedstmt->resultRelations == NIL)
 		return;
+	only_deletes = query_desc->operation == CMD_DELETE && !query_desc->plannedstmt->hasModifyingCTE;
 	transitions = orm_begin_cascade(query_desc);
 	foreach(lc, estate->es_opened_result_relations)
-		watched |= watch_relation(estate, lfirst(lc));
+		watched |= watch_relation(estate, lfirst(lc), only_deletes);
 	if (watched)
 		watch_statement(estate->es_query_cxt, transitions ? transitions : held);
 }
