@@ -17,8 +17,8 @@ AS 'MODULE_PATHNAME', 'orm_soft_delete';
 
 COMMENT ON FUNCTION orm_ext.soft_delete() IS
 'Trigger function, BEFORE DELETE FOR EACH ROW: puts the table under soft delete.
-Argument: the marker column, of type timestamptz or timestamp (live rows: null), boolean NOT NULL (false) or bigint NOT NULL (0; deleted: microseconds since 1970).
-Errors: 39P01 attached as another kind of trigger, 22023 number of arguments, 42703 no such column, 42804 type, 42P16 nullability, 428C9 generated column, 42809 not a table, 42710 attached twice.';
+Arguments: the marker column, of type timestamptz or timestamp (live rows: null), boolean NOT NULL (false) or bigint NOT NULL (0; deleted: microseconds since 1970); then, if wanted, foreign_keys=off: foreign keys from and to the table are left to real deletes, where they would otherwise hold for live rows.
+Errors: 39P01 attached as another kind of trigger, 22023 number of arguments or option, 42703 no such column, 42804 type, 42P16 nullability, 428C9 generated column, 42809 not a table, 42710 attached twice.';
 
 CREATE FUNCTION orm_ext.ddl_command_end() RETURNS event_trigger
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -108,14 +108,15 @@ CREATE FUNCTION orm_ext.enable_soft_delete(
 	rel regclass,
 	marker name DEFAULT 'deleted_at',
 	marker_type regtype DEFAULT 'timestamptz',
-	unique_keys text DEFAULT 'live')
+	unique_keys text DEFAULT 'live',
+	foreign_keys boolean DEFAULT NULL)
 RETURNS SETOF text
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_enable_soft_delete';
 
-COMMENT ON FUNCTION orm_ext.enable_soft_delete(regclass, name, regtype, text) IS
+COMMENT ON FUNCTION orm_ext.enable_soft_delete(regclass, name, regtype, text, boolean) IS
 'Puts a table under soft delete: adds the marker column where it is missing, the trigger, and converts unique keys. Returns the statements that were run.
-Arguments: the table; name of the marker column; its type where it is to be added; unique_keys: live (keys hold among live rows) or all (deleted rows included). Primary keys, keys that a foreign key refers to, deferrable keys and replica identities always hold among all rows.
+Arguments: the table; name of the marker column; its type where it is to be added; unique_keys: live (keys hold among live rows) or all (deleted rows included). Primary keys, keys that a foreign key refers to, deferrable keys and replica identities always hold among all rows; foreign_keys: true (foreign keys hold for live rows: their actions follow a soft delete, and no live row may refer to a deleted one), false (they are left to real deletes), null (as the trigger says already, true where there is none).
 Errors: 42501 not the owner, 42809 not a table, 42710 under soft delete by another column, 22023 unique_keys, 42804, 42P16 or 428C9 unfit column, 23505 a key is to hold among all rows and does not.';
 
 CREATE FUNCTION orm_ext.disable_soft_delete(

@@ -330,10 +330,10 @@ run_round(OrmTransitions *transitions, EState *estate)
 	round.row = table_slot_create(round.rel, NULL);
 	triggers = CopyTriggerDesc(round.rel->trigdesc);
 	round.actions = applicable_actions(triggers, relid, deleted);
-	if (deleted)
-		act_on_deleted_rows(&round);
-	else
+	if (!deleted)
 		check_returned_rows(&round);
+	else if (orm_is_referred_to(triggers, relid))
+		act_on_deleted_rows(&round);
 	ExecDropSingleTupleTableSlot(round.row);
 	table_close(round.rel, NoLock);
 }

@@ -31,6 +31,7 @@
 #include "util/spi.h"
 
 #define DECLARATION_NAME "orm_soft_delete"
+#define FOREIGN_KEYS_OFF "foreign_keys=off"
 
 /* Read the unique_keys argument. Error: 22023. */
 static OrmUniqueKeys
@@ -81,6 +82,7 @@ typedef struct TableState
 	char	   *trigger;		/* the declaration, NULL if there is none */
 	char	   *column;			/* that it names */
 	bool		cloned;			/* does it come from the table's parent? */
+	bool		foreign_keys;	/* are foreign keys to hold for live rows? */
 	bool		has_column;		/* is there a column of the wanted name? */
 } TableState;
 
@@ -102,6 +104,7 @@ read_table(Oid relid, const char *column)
 		state.trigger = pstrdup(trigger->tgname);
 		state.column = trigger->tgnargs > 0 ? pstrdup(trigger->tgargs[0]) : "";
 		state.cloned = trigger->tgisclone;
+		state.foreign_keys = trigger->tgnargs < 2 || strcmp(trigger->tgargs[1], FOREIGN_KEYS_OFF) != 0;
 	}
 	state.has_column = column != NULL &&
 		orm_find_column(RelationGetDescr(rel), column) != InvalidAttrNumber;
@@ -213,28 +216,50 @@ convert_unique_keys(Oid relid, const char *table, const char *column,
 	error_context_stack = callback.previous;
 }
 
-/* Put one table under soft delete by the given column. */
+/* Declare soft delete on a table, in place of a declaration that says otherwise. */
 static void
-enable_on_table(Oid relid, const char *column, Oid type, OrmUniqueKeys unique_keys)
+declare(Oid relid, const TableState *table, const char *column, bool foreign_keys)
 {
+	if (table->trigger)
+		orm_run_ddl("DROP TRIGGER %s ON %s", quote_identifier(table->trigger), table->name);
+	else
+		drop_declarations_of_partitions(relid, column);
+	orm_run_ddl("CREATE TRIGGER " DECLARATION_NAME " BEFORE DELETE ON %s "
+				"FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete(%s%s)",
+				table->name, quote_literal_cstr(column),
+				foreign_keys ? "" : ", '" FOREIGN_KEYS_OFF "'");
+}
+
+/* What to do with a table that is put under soft delete. */
+typedef struct Enabling
+{
+	const char *column;
+	Oid			type;
+	OrmUniqueKeys unique_keys;
+	bool		has_foreign_keys;	/* is the next one given? */
+	bool		foreign_keys;
+} Enabling;
+
+/* Put one table under soft delete. */
+static void
+enable_on_table(Oid relid, const Enabling *enabling)
+{
+	const char *column = enabling->column;
 	TableState	table = read_table(relid, column);
 	OrmMarker	marker;
+	bool		foreign_keys = enabling->has_foreign_keys ? enabling->foreign_keys :
+		table.trigger == NULL || table.foreign_keys;
 
 	check_column(relid, &table, column);
 	if (!table.has_column)
 		orm_run_ddl("ALTER TABLE %s ADD COLUMN %s %s%s", table.name,
-					quote_identifier(column), format_type_be(type),
-					marker_constraint(type));
-	if (!table.trigger)
-	{
-		drop_declarations_of_partitions(relid, column);
-		orm_run_ddl("CREATE TRIGGER " DECLARATION_NAME " BEFORE DELETE ON %s "
-					"FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete(%s)",
-					table.name, quote_literal_cstr(column));
-	}
+					quote_identifier(column), format_type_be(enabling->type),
+					marker_constraint(enabling->type));
+	if (!table.trigger || table.foreign_keys != foreign_keys)
+		declare(relid, &table, column, foreign_keys);
 
 	if (orm_soft_delete_declared(relid, &marker))
-		convert_unique_keys(relid, table.name, column, &marker, unique_keys);
+		convert_unique_keys(relid, table.name, column, &marker, enabling->unique_keys);
 }
 
 /* Take one table off soft delete, and warn of rows that come to light again. */
@@ -284,11 +309,12 @@ PG_FUNCTION_INFO_V1(orm_disable_soft_delete);
 
 /*
  * orm_ext.enable_soft_delete(rel regclass, marker name, marker_type regtype,
- * unique_keys text) → setof text
+ * unique_keys text, foreign_keys boolean) → setof text
  *
  * Adds the column where it is missing, the trigger, and makes unique keys hold
- * among live rows ('live') or among all rows ('all').  Returns the statements
- * that were run.
+ * among live rows ('live') or among all rows ('all').  Foreign keys hold for
+ * live rows unless foreign_keys is false; null leaves that as it is declared.
+ * Returns the statements that were run; a null elsewhere, none.
  *
  * Errors: 42501 not the owner; 42809 no table; 42710 under soft delete by
  * another column; 22023 unique_keys; 42804, 42P16, 428C9 unfit column; 23505 a
@@ -297,16 +323,29 @@ PG_FUNCTION_INFO_V1(orm_disable_soft_delete);
 Datum
 orm_enable_soft_delete(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
-	const char *column = NameStr(*PG_GETARG_NAME(1));
-	Oid			type = PG_GETARG_OID(2);
-	OrmUniqueKeys unique_keys = parse_unique_keys(PG_GETARG_TEXT_PP(3));
+	Enabling	enabling;
+	Oid			relid;
 	ListCell   *lc;
+
+	for (int i = 0; i < 4; i++)
+	{
+		if (PG_ARGISNULL(i))
+		{
+			return_strings(fcinfo, NIL);
+			return (Datum) 0;
+		}
+	}
+	relid = PG_GETARG_OID(0);
+	enabling.column = NameStr(*PG_GETARG_NAME(1));
+	enabling.type = PG_GETARG_OID(2);
+	enabling.unique_keys = parse_unique_keys(PG_GETARG_TEXT_PP(3));
+	enabling.has_foreign_keys = !PG_ARGISNULL(4);
+	enabling.foreign_keys = enabling.has_foreign_keys && PG_GETARG_BOOL(4);
 
 	orm_begin_ddl();
 	table_close(open_own_table(relid), NoLock);
 	foreach(lc, orm_tables_to_treat(relid, AccessExclusiveLock))
-		enable_on_table(lfirst_oid(lc), column, type, unique_keys);
+		enable_on_table(lfirst_oid(lc), &enabling);
 	return_strings(fcinfo, orm_end_ddl());
 	return (Datum) 0;
 }

@@ -54,6 +54,32 @@ orm_is_reference_check(const Trigger *trigger)
 		TRIGGER_FOR_INSERT(trigger->tgtype);
 }
 
+/* Does an enforced foreign key refer to a relation that has these triggers? */
+bool
+orm_is_referred_to(const TriggerDesc *triggers, Oid relid)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (orm_is_delete_action(&triggers->triggers[i]) &&
+			orm_is_enforced(triggers->triggers[i].tgconstrrelid, relid))
+			return true;
+	}
+	return false;
+}
+
+/* Does a relation that has these triggers refer to others by an enforced foreign key? */
+bool
+orm_refers(const TriggerDesc *triggers, Oid relid)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (orm_is_reference_check(&triggers->triggers[i]) &&
+			orm_is_enforced(relid, triggers->triggers[i].tgconstrrelid))
+			return true;
+	}
+	return false;
+}
+
 /* Read a foreign key; NULL if it is gone. */
 OrmReference *
 orm_read_reference(Oid constraint)

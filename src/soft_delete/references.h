@@ -33,6 +33,8 @@ typedef struct OrmReference
 extern bool orm_is_enforced(Oid referencing, Oid referenced);
 extern bool orm_is_delete_action(const Trigger *trigger);
 extern bool orm_is_reference_check(const Trigger *trigger);
+extern bool orm_is_referred_to(const TriggerDesc *triggers, Oid relid);
+extern bool orm_refers(const TriggerDesc *triggers, Oid relid);
 extern OrmReference *orm_read_reference(Oid constraint);
 extern List *orm_references_to(Oid relid);
 extern List *orm_references_of(Oid relid);

@@ -132,22 +132,6 @@ next_locked_row(PlanState *state)
 	return row;
 }
 
-/* Is a table referred to by anyone who has to be kept from it? */
-static bool
-is_referred_to(ResultRelInfo *rri)
-{
-	const TriggerDesc *triggers = rri->ri_TrigDesc;
-	Oid			relid = RelationGetRelid(rri->ri_RelationDesc);
-
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		if (orm_is_delete_action(&triggers->triggers[i]) &&
-			orm_is_enforced(triggers->triggers[i].tgconstrrelid, relid))
-			return true;
-	}
-	return false;
-}
-
 /*
  * The column of the plan's rows that becomes the marker; -1 if the statement
  * does not assign that.
@@ -181,7 +165,8 @@ lock_rows_of(ModifyTableState *mtstate)
 	if (node->operation != CMD_UPDATE || mtstate->mt_nrels == 0 ||
 		!orm_soft_delete_foreign_keys(RelationGetRelid(first->ri_RelationDesc)) ||
 		!orm_soft_delete_marker(RelationGetRelid(first->ri_RelationDesc), &marker) ||
-		!is_referred_to(first))
+		!orm_is_referred_to(first->ri_TrigDesc,
+							RelationGetRelid(first->ri_RelationDesc)))
 		return;
 	if (!orm_is_soft_delete(node))
 		column = marker_column(mtstate, &marker);

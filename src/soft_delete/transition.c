@@ -88,28 +88,6 @@ watch_statement(MemoryContext query, OrmTransitions *transitions)
 	MemoryContextRegisterResetCallback(query, &statement->at_end);
 }
 
-/*
- * Does a relation take part in a foreign key that is enforced for live rows?
- * Where rows are only deleted, what they refer to does not matter.
- */
-static bool
-has_enforced_reference(Relation rel, const TriggerDesc *triggers, bool only_deletes)
-{
-	Oid			relid = RelationGetRelid(rel);
-
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-
-		if (orm_is_delete_action(trigger) && orm_is_enforced(trigger->tgconstrrelid, relid))
-			return true;
-		if (!only_deletes && orm_is_reference_check(trigger) &&
-			orm_is_enforced(relid, trigger->tgconstrrelid))
-			return true;
-	}
-	return false;
-}
-
 /* May the updates that a statement makes to a relation change its marker? */
 static bool
 may_change_marker(EState *estate, ResultRelInfo *rri, const OrmMarker *marker)
@@ -139,18 +117,23 @@ fire_before_updates(TriggerDesc *triggers)
 	}
 }
 
-/* Watch the marker of a relation that a statement changes, if it matters. */
+/*
+ * Watch the marker of a relation that a statement changes, if it matters.  Where
+ * rows are only deleted, what they refer to does not.
+ */
 static bool
 watch_relation(EState *estate, ResultRelInfo *rri, bool only_deletes)
 {
 	Relation	rel = rri->ri_RelationDesc;
+	Oid			relid = RelationGetRelid(rel);
 	OrmMarker	marker;
 
 	if (rri->ri_TrigDesc == NULL || rel->rd_rel->relkind != RELKIND_RELATION ||
-		!orm_soft_delete_foreign_keys(RelationGetRelid(rel)) ||
-		!orm_soft_delete_marker(RelationGetRelid(rel), &marker) ||
+		!orm_soft_delete_foreign_keys(relid) ||
+		!orm_soft_delete_marker(relid, &marker) ||
 		!may_change_marker(estate, rri, &marker) ||
-		!has_enforced_reference(rel, rri->ri_TrigDesc, only_deletes))
+		!(orm_is_referred_to(rri->ri_TrigDesc, relid) ||
+		  (!only_deletes && orm_refers(rri->ri_TrigDesc, relid))))
 		return false;
 	fire_before_updates(rri->ri_TrigDesc);
 	return true;
