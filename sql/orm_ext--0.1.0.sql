@@ -88,8 +88,15 @@ AS 'MODULE_PATHNAME', 'orm_deleted_row_is_free';
 
 COMMENT ON FUNCTION orm_ext.deleted_row_is_free(record) IS
 'Condition that orm_ext adds to the server''s check of a reference: may it pass by a deleted row?
-Argument: the row that is referred to. True where no live row refers to it by a foreign key, and under row_security = off.
+Argument: the row that is referred to. True where no live row that the transaction has written refers to it by a foreign key, and under row_security = off.
 Errors: 42501 it is called by anyone but the server.';
+
+CREATE FUNCTION orm_ext.is_own_change(xmin xid) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_is_own_change';
+
+COMMENT ON FUNCTION orm_ext.is_own_change(xid) IS
+'Has the transaction, or a subtransaction of it, written a row? Argument: the row''s xmin.';
 
 CREATE FUNCTION orm_ext.deleted_row_refers(referencing record) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -104,6 +104,7 @@ start_executor(QueryDesc *query_desc, int eflags)
 	orm_label_statement(query_desc, orm_is_soft_delete);
 	orm_watch_deletes(query_desc);
 	orm_watch_markers(query_desc);
+	orm_spare_reference_checks(query_desc);
 	orm_lock_like_delete(query_desc);
 }
 

@@ -89,9 +89,9 @@ cascade_query(const OrmReference *reference, bool many)
 	appendStringInfo(&query, "DELETE FROM %s%s AS x", only, orm_relid_name(reference->referencing));
 	if (many)
 	{
-		appendStringInfoString(&query, " USING pg_catalog.unnest(");
+		appendStringInfoString(&query, " USING ROWS FROM (");
 		for (int i = 0; i < reference->nkeys; i++)
-			appendStringInfo(&query, "%s$%d", i > 0 ? ", " : "", i + 1);
+			appendStringInfo(&query, "%spg_catalog.unnest($%d)", i > 0 ? ", " : "", i + 1);
 		appendStringInfoString(&query, ") AS k(");
 		for (int i = 0; i < reference->nkeys; i++)
 			appendStringInfo(&query, "%sk%d", i > 0 ? ", " : "", i + 1);

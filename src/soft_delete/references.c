@@ -54,6 +54,26 @@ orm_is_reference_check(const Trigger *trigger)
 		TRIGGER_FOR_INSERT(trigger->tgtype);
 }
 
+/*
+ * Do live rows keep their reference to a row that is deleted softly?  Those of
+ * SET NULL and SET DEFAULT do, since it can come back, and those of CASCADE
+ * where they cannot be deleted softly.
+ */
+bool
+orm_is_kept(const OrmReference *reference)
+{
+	switch (reference->action)
+	{
+		case FKCONSTR_ACTION_SETNULL:
+		case FKCONSTR_ACTION_SETDEFAULT:
+			return true;
+		case FKCONSTR_ACTION_CASCADE:
+			return !orm_soft_delete_active(reference->referencing);
+		default:
+			return false;
+	}
+}
+
 /* Does an enforced foreign key refer to a relation that has these triggers? */
 bool
 orm_is_referred_to(const TriggerDesc *triggers, Oid relid)
@@ -93,6 +113,7 @@ orm_read_reference(Oid constraint)
 	form = (Form_pg_constraint) GETSTRUCT(tuple);
 	reference = palloc_object(OrmReference);
 	reference->constraint = constraint;
+	reference->parent = form->conparentid;
 	reference->name = pstrdup(NameStr(form->conname));
 	reference->referencing = form->conrelid;
 	reference->referenced = form->confrelid;
@@ -101,7 +122,8 @@ orm_read_reference(Oid constraint)
 	DeconstructFkConstraintRow(tuple, &reference->nkeys,
 							   reference->referencing_columns,
 							   reference->referenced_columns,
-							   reference->operators, NULL, NULL, NULL, NULL);
+							   reference->operators, NULL, reference->same_operators,
+							   NULL, NULL);
 	ReleaseSysCache(tuple);
 	return reference;
 }
@@ -132,12 +154,31 @@ orm_references_to(Oid relid)
 	return result;
 }
 
-/* The foreign keys (OrmReference *) that a table has, enforced for live rows or not. */
+/* Is there one among foreign keys (OrmReference *)? */
+static bool
+contains_reference(List *references, Oid constraint)
+{
+	ListCell   *lc;
+
+	foreach(lc, references)
+	{
+		if (((OrmReference *) lfirst(lc))->constraint == constraint)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The foreign keys (OrmReference *) that a table has, enforced for live rows or
+ * not.  One to a partitioned table has a share for each partition, by which it
+ * acts on that; a row refers to the whole.
+ */
 List *
 orm_all_references_of(Oid relid)
 {
 	Relation	rel = RelationIdGetRelation(relid);
 	List	   *keys;
+	List	   *references = NIL;
 	List	   *result = NIL;
 	ListCell   *lc;
 
@@ -150,6 +191,13 @@ orm_all_references_of(Oid relid)
 		OrmReference *reference = orm_read_reference(lfirst_node(ForeignKeyCacheInfo, lc)->conoid);
 
 		if (reference)
+			references = lappend(references, reference);
+	}
+	foreach(lc, references)
+	{
+		OrmReference *reference = lfirst(lc);
+
+		if (!OidIsValid(reference->parent) || !contains_reference(references, reference->parent))
 			result = lappend(result, reference);
 	}
 	return result;

@@ -19,6 +19,7 @@
 typedef struct OrmReference
 {
 	Oid			constraint;
+	Oid			parent;			/* of which it is the partition's share */
 	char	   *name;
 	Oid			referencing;	/* the table that has the constraint */
 	Oid			referenced;
@@ -28,8 +29,10 @@ typedef struct OrmReference
 	AttrNumber	referencing_columns[INDEX_MAX_KEYS];
 	AttrNumber	referenced_columns[INDEX_MAX_KEYS];
 	Oid			operators[INDEX_MAX_KEYS];	/* referenced = referencing */
+	Oid			same_operators[INDEX_MAX_KEYS]; /* referencing = referencing */
 } OrmReference;
 
+extern bool orm_is_kept(const OrmReference *reference);
 extern bool orm_is_enforced(Oid referencing, Oid referenced);
 extern bool orm_is_delete_action(const Trigger *trigger);
 extern bool orm_is_reference_check(const Trigger *trigger);

@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -214,7 +215,7 @@ begin_look(StringInfo query, Oid relid)
 					 orm_relid_name(relid));
 }
 
-/* Does a live row refer to the given one by a foreign key? */
+/* Does a live row that this transaction has written refer to the given one by a foreign key? */
 static bool
 is_referred_to_by(GivenRow *row, const OrmReference *reference)
 {
@@ -232,7 +233,8 @@ is_referred_to_by(GivenRow *row, const OrmReference *reference)
 						 orm_reference_condition(reference, i, psprintf("$%d", i + 1),
 												 psprintf("x.%s", column)));
 	}
-	appendStringInfoString(&query, and_live(reference->referencing));
+	appendStringInfo(&query, "%s AND orm_ext.is_own_change(x.xmin)",
+					 and_live(reference->referencing));
 	return finds_row(row, query.data, reference->nkeys, reference->referenced_columns,
 					 reference->referencing);
 }
@@ -266,10 +268,17 @@ PG_FUNCTION_INFO_V1(orm_deleted_row_refers);
 /*
  * orm_ext.deleted_row_is_free(referenced record) → boolean
  *
- * May the check of a reference pass by a deleted row?  Yes while no live row
- * refers to it: then the one that is being checked is deleted itself.  And
- * under row_security = off, which pg_dump sets for the session that loads its
- * output: what was dumped can be loaded.
+ * May the check of a reference pass by a deleted row?  The row that is being
+ * checked was written by this transaction, but the server does not say which
+ * one it is.  So: yes while no live row that this transaction has written
+ * refers to the deleted one; then the one being checked is deleted itself.
+ *
+ * A check that was deferred may be of a row that has been there, and referred
+ * to the deleted one, all the time; so where live rows keep their references
+ * it passes.  reference_check.c sees that others are not made of such rows.
+ *
+ * Under row_security = off, which pg_dump sets for the session that loads its
+ * output, it passes too: what was dumped can be loaded.
  */
 Datum
 orm_deleted_row_is_free(PG_FUNCTION_ARGS)
@@ -282,9 +291,28 @@ orm_deleted_row_is_free(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	read_row(fcinfo, &row);
 	foreach(lc, orm_references_to(row.relid))
-		is_free = is_free && !is_referred_to_by(&row, lfirst(lc));
+	{
+		OrmReference *reference = lfirst(lc);
+
+		if (reference->deferrable && orm_is_kept(reference))
+			continue;
+		is_free = is_free && !is_referred_to_by(&row, reference);
+	}
 	ReleaseTupleDesc(row.desc);
 	PG_RETURN_BOOL(is_free);
+}
+
+PG_FUNCTION_INFO_V1(orm_is_own_change);
+
+/*
+ * orm_ext.is_own_change(xmin xid) → boolean
+ *
+ * Has the transaction, or a subtransaction of it, written a row with this xmin?
+ */
+Datum
+orm_is_own_change(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(TransactionIdIsCurrentTransactionId(PG_GETARG_TRANSACTIONID(0)));
 }
 
 /*

@@ -99,6 +99,9 @@ extern void orm_lock_like_delete(QueryDesc *query_desc);
 /* referential.c: the server's own foreign-key queries */
 extern void orm_rewrite_referential_query(Query *query);
 
+/* reference_check.c: checks of references that have not changed */
+extern void orm_spare_reference_checks(QueryDesc *query_desc);
+
 /* truncate.c */
 extern void orm_check_truncate(const TruncateStmt *stmt);
 

@@ -205,17 +205,45 @@ orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker)
 	add_transition(statement->transitions, &transition);
 }
 
+/*
+ * Have the data-modifying statements in WITH do what nobody has read of them,
+ * which the server would do next (ExecPostprocessPlan()).
+ */
+static void
+finish_modifying_ctes(EState *estate)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+	ListCell   *lc;
+
+	estate->es_direction = ForwardScanDirection;
+	foreach(lc, estate->es_auxmodifytables)
+	{
+		TupleTableSlot *row;
+
+		do
+		{
+			ResetPerTupleExprContext(estate);
+			row = ExecProcNode(lfirst(lc));
+		} while (!TupIsNull(row));
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
 /* See to the rows that a statement has noted, when it ends. */
 void
 orm_settle_transitions(QueryDesc *query_desc)
 {
+	EState	   *estate = query_desc->estate;
 	WatchedStatement *statement;
 
 	if (likely(dlist_is_empty(&statements)))
 		return;
-	statement = find_statement(query_desc->estate->es_query_cxt);
-	if (statement && statement->own.count > 0)
-		orm_act_on_transitions(&statement->own, query_desc->estate);
+	statement = find_statement(estate->es_query_cxt);
+	if (statement == NULL)
+		return;
+	finish_modifying_ctes(estate);
+	if (statement->own.count > 0)
+		orm_act_on_transitions(&statement->own, estate);
 }
 
 /* The memory of what was held back is gone, by error at the latest. */

@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * reference_check.c
+ *		No check of a reference that has not changed.
+ *
+ * When a row is updated, the server checks its references only where they
+ * change, but for a row that the same transaction has written before: that one
+ * it always checks.  For a live row that has kept its reference to a deleted one
+ * (ON DELETE SET NULL, SET DEFAULT) the check would fail, although nobody
+ * touches the reference.  So for the statement at hand, the trigger of the check
+ * gets a condition: WHEN the reference changes.
+ *
+ * That is right as long as the row's own check has been made when it was
+ * written, so not for constraints that can be deferred.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/nodes.h"
+#include "rewrite/prs2lock.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "references.h"
+#include "soft_delete.h"
+
+/* OLD.column or NEW.column */
+static Expr *
+column_of_row(Relation rel, Index row, AttrNumber attno)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+
+	return (Expr *) makeVar(row, attno, att->atttypid, att->atttypmod, att->attcollation, 0);
+}
+
+/* OLD.column IS DISTINCT FROM NEW.column, for any column of a foreign key. */
+static char *
+changed_condition(Relation rel, const OrmReference *reference)
+{
+	List	   *conditions = NIL;
+
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		AttrNumber	attno = reference->referencing_columns[i];
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+		DistinctExpr *distinct = makeNode(DistinctExpr);
+
+		distinct->opno = reference->same_operators[i];
+		set_opfuncid((OpExpr *) distinct);
+		distinct->opresulttype = BOOLOID;
+		distinct->inputcollid = att->attcollation;
+		distinct->args = list_make2(column_of_row(rel, PRS2_OLD_VARNO, attno),
+									column_of_row(rel, PRS2_NEW_VARNO, attno));
+		distinct->location = -1;
+		conditions = lappend(conditions, distinct);
+	}
+	return nodeToString(list_length(conditions) == 1 ? linitial(conditions) :
+						make_orclause(conditions));
+}
+
+/* Spare the checks of references that an UPDATE of one table leaves as they are. */
+static void
+spare_checks_of(ResultRelInfo *rri)
+{
+	Relation	rel = rri->ri_RelationDesc;
+	TriggerDesc *triggers = rri->ri_TrigDesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+		OrmReference *reference;
+
+		if (trigger->tgfoid != F_RI_FKEY_CHECK_UPD || trigger->tgdeferrable ||
+			!orm_is_enforced(RelationGetRelid(rel), trigger->tgconstrrelid))
+			continue;
+		reference = orm_read_reference(trigger->tgconstraint);
+		if (reference && orm_is_kept(reference))
+			trigger->tgqual = changed_condition(rel, reference);
+	}
+}
+
+/* Do so for all tables that a statement updates, when it is about to be executed. */
+void
+orm_spare_reference_checks(QueryDesc *query_desc)
+{
+	EState	   *estate = query_desc->estate;
+	MemoryContext oldcontext;
+	ListCell   *lc;
+
+	if (query_desc->plannedstmt->resultRelations == NIL)
+		return;
+	oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+	foreach(lc, estate->es_opened_result_relations)
+		spare_checks_of(lfirst(lc));
+	MemoryContextSwitchTo(oldcontext);
+}
