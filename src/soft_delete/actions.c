@@ -163,10 +163,16 @@ queue_trigger(Round *round, Trigger *trigger, TriggerEvent event)
 		ExecARDeleteTriggers(round->estate, round->queue, &round->row->tts_tid, NULL, NULL, false);
 }
 
-/* Have the server's check of the row at hand made, now or when its time comes. */
+/*
+ * Have the server's check of the row at hand made, now or when its time comes.
+ * There is nothing to check of a row that has a null in its key.
+ */
 static void
 check_row(Round *round, Trigger *trigger, TriggerEvent event)
 {
+	if (event == TRIGGER_EVENT_DELETE &&
+		!RI_FKey_pk_upd_check_required(trigger, round->rel, round->row, NULL))
+		return;
 	if (may_be_deferred(trigger))
 		queue_trigger(round, trigger, event);
 	else
