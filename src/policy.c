@@ -454,8 +454,8 @@ read_policy(Oid relid, OrmPolicy *policy)
 		policy->soft_delete = true;
 		policy->enabled = trigger->tgenabled;
 		policy->sound = read_declaration(rel, trigger, &policy->marker, &policy->foreign_keys);
-		policy->rewritten = has_rewriting_trigger(rel);
 	}
+	policy->rewritten = has_rewriting_trigger(rel);
 	RelationClose(rel);
 }
 
@@ -599,12 +599,9 @@ orm_soft_delete_foreign_keys(Oid relid)
 	return policy->sound && policy->foreign_keys;
 }
 
-/*
- * Are rows of a relation under soft delete changed by triggers that are not
- * ours, before they are updated?
- */
+/* Are rows of a relation changed by triggers that are not ours, before they are updated? */
 bool
-orm_soft_delete_rewritten(Oid relid)
+orm_rewritten_by_triggers(Oid relid)
 {
 	return lookup_policy(relid)->rewritten;
 }

@@ -77,7 +77,7 @@ extern int	orm_trigger_depth(void);
 extern bool orm_soft_delete_marker(Oid relid, OrmMarker *marker);
 extern bool orm_soft_delete_declared(Oid relid, OrmMarker *marker);
 extern bool orm_soft_delete_foreign_keys(Oid relid);
-extern bool orm_soft_delete_rewritten(Oid relid);
+extern bool orm_rewritten_by_triggers(Oid relid);
 extern bool orm_soft_delete_active(Oid relid);
 extern bool orm_policy_concerns(Oid relid, bool with_children);
 extern bool orm_soft_delete_in_tree(Oid relid, Oid *member);

@@ -5,10 +5,11 @@
  *
  * When a row is updated, the server checks its references only where they
  * change, but for a row that the same transaction has written before: that one
- * it always checks.  For a live row that has kept its reference to a deleted one
- * (ON DELETE SET NULL, SET DEFAULT) the check would fail, although nobody
- * touches the reference.  So for the statement at hand, the trigger of the check
- * gets a condition: WHEN the reference changes.
+ * it always checks.  For a row that goes with the one that it refers to, or that
+ * lives on and has kept its reference (ON DELETE SET NULL, SET DEFAULT), the
+ * check would fail, although nobody touches the reference.  So for the statement
+ * at hand, the trigger of the check is off if the reference is not assigned, and
+ * otherwise gets a condition: WHEN the reference changes.
  *
  * That is right as long as the row's own check has been made when it was
  * written, so not for constraints that can be deferred.
@@ -17,6 +18,8 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -65,9 +68,24 @@ changed_condition(Relation rel, const OrmReference *reference)
 						make_orclause(conditions));
 }
 
+/* May a statement change a reference of a row that it updates? */
+static bool
+may_change_reference(EState *estate, ResultRelInfo *rri, const OrmReference *reference)
+{
+	Bitmapset  *assigned = ExecGetUpdatedCols(rri, estate);
+
+	for (int i = 0; i < reference->nkeys; i++)
+	{
+		if (bms_is_member(reference->referencing_columns[i] - FirstLowInvalidHeapAttributeNumber,
+						  assigned))
+			return true;
+	}
+	return orm_rewritten_by_triggers(RelationGetRelid(rri->ri_RelationDesc));
+}
+
 /* Spare the checks of references that an UPDATE of one table leaves as they are. */
 static void
-spare_checks_of(ResultRelInfo *rri)
+spare_checks_of(EState *estate, ResultRelInfo *rri)
 {
 	Relation	rel = rri->ri_RelationDesc;
 	TriggerDesc *triggers = rri->ri_TrigDesc;
@@ -81,8 +99,12 @@ spare_checks_of(ResultRelInfo *rri)
 			!orm_is_enforced(RelationGetRelid(rel), trigger->tgconstrrelid))
 			continue;
 		reference = orm_read_reference(trigger->tgconstraint);
-		if (reference && orm_is_kept(reference))
+		if (reference == NULL)
+			continue;
+		if (may_change_reference(estate, rri, reference))
 			trigger->tgqual = changed_condition(rel, reference);
+		else
+			trigger->tgenabled = TRIGGER_DISABLED;
 	}
 }
 
@@ -98,6 +120,6 @@ orm_spare_reference_checks(QueryDesc *query_desc)
 		return;
 	oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
 	foreach(lc, estate->es_opened_result_relations)
-		spare_checks_of(lfirst(lc));
+		spare_checks_of(estate, lfirst(lc));
 	MemoryContextSwitchTo(oldcontext);
 }

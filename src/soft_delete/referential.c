@@ -215,9 +215,12 @@ begin_look(StringInfo query, Oid relid)
 					 orm_relid_name(relid));
 }
 
-/* Does a live row that this transaction has written refer to the given one by a foreign key? */
+/*
+ * Does a live row refer to the given one by a foreign key?  With "own", one that
+ * this transaction has written.
+ */
 static bool
-is_referred_to_by(GivenRow *row, const OrmReference *reference)
+is_referred_to_by(GivenRow *row, const OrmReference *reference, bool own)
 {
 	StringInfoData query;
 
@@ -233,10 +236,29 @@ is_referred_to_by(GivenRow *row, const OrmReference *reference)
 						 orm_reference_condition(reference, i, psprintf("$%d", i + 1),
 												 psprintf("x.%s", column)));
 	}
-	appendStringInfo(&query, "%s AND orm_ext.is_own_change(x.xmin)",
-					 and_live(reference->referencing));
+	appendStringInfoString(&query, and_live(reference->referencing));
+	if (own)
+		appendStringInfoString(&query, " AND orm_ext.is_own_change(x.xmin)");
 	return finds_row(row, query.data, reference->nkeys, reference->referenced_columns,
 					 reference->referencing);
+}
+
+/*
+ * Is a deleted row spoken for by a foreign key, so that a check must not pass?
+ *
+ * RESTRICT and NO ACTION look whether the row is there again before they look
+ * who refers to it, by the query that checks references; where somebody does, it
+ * is not.  By other foreign keys, the row that is being checked is one that this
+ * transaction has written.  A check that was deferred may be of a row that has
+ * referred to the deleted one all the time, and may go on with that.
+ */
+static bool
+is_spoken_for(GivenRow *row, const OrmReference *reference)
+{
+	if (orm_is_kept(reference) && reference->deferrable)
+		return false;
+	return is_referred_to_by(row, reference, orm_is_kept(reference) ||
+							 reference->action == FKCONSTR_ACTION_CASCADE);
 }
 
 /* Is the row there, live or deleted, that the given one refers to by a foreign key? */
@@ -270,12 +292,8 @@ PG_FUNCTION_INFO_V1(orm_deleted_row_refers);
  *
  * May the check of a reference pass by a deleted row?  The row that is being
  * checked was written by this transaction, but the server does not say which
- * one it is.  So: yes while no live row that this transaction has written
- * refers to the deleted one; then the one being checked is deleted itself.
- *
- * A check that was deferred may be of a row that has been there, and referred
- * to the deleted one, all the time; so where live rows keep their references
- * it passes.  reference_check.c sees that others are not made of such rows.
+ * one it is.  So: yes while no such row that is live refers to the deleted one;
+ * then the one being checked is deleted itself.
  *
  * Under row_security = off, which pg_dump sets for the session that loads its
  * output, it passes too: what was dumped can be loaded.
@@ -291,13 +309,7 @@ orm_deleted_row_is_free(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	read_row(fcinfo, &row);
 	foreach(lc, orm_references_to(row.relid))
-	{
-		OrmReference *reference = lfirst(lc);
-
-		if (reference->deferrable && orm_is_kept(reference))
-			continue;
-		is_free = is_free && !is_referred_to_by(&row, reference);
-	}
+		is_free = is_free && !is_spoken_for(&row, lfirst(lc));
 	ReleaseTupleDesc(row.desc);
 	PG_RETURN_BOOL(is_free);
 }

@@ -94,7 +94,7 @@ may_change_marker(EState *estate, ResultRelInfo *rri, const OrmMarker *marker)
 {
 	return bms_is_member(marker->attno - FirstLowInvalidHeapAttributeNumber,
 						 ExecGetUpdatedCols(rri, estate)) ||
-		orm_soft_delete_rewritten(RelationGetRelid(rri->ri_RelationDesc));
+		orm_rewritten_by_triggers(RelationGetRelid(rri->ri_RelationDesc));
 }
 
 /* Have the declaration of soft delete fire before updates, after all other triggers. */
