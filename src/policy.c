@@ -63,6 +63,7 @@ typedef struct OrmPolicy
 
 OrmStampService orm_stamps = {0};
 bool		(*orm_upsert_assigns) (const char *column) = NULL;
+int			orm_action_depth = 0;
 
 static HTAB *policies = NULL;
 
@@ -521,11 +522,14 @@ orm_trigger_fires(char enabled)
 	return enabled != TRIGGER_FIRES_ON_REPLICA && enabled != TRIGGER_DISABLED;
 }
 
-/* Depth of triggers, 1 in one that was fired by a client's statement. */
+/*
+ * Depth of triggers, 1 in one that was fired by a client's statement.  What
+ * follows from foreign keys counts as done by a trigger, as in the server.
+ */
 int
 orm_trigger_depth(void)
 {
-	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0)) + orm_action_depth;
 }
 
 /*

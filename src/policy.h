@@ -65,6 +65,9 @@ extern OrmStampService orm_stamps;
 /* Does the row that a bulk upsert writes supply a column?  Set by the upserts. */
 extern bool (*orm_upsert_assigns) (const char *column);
 
+/* How many actions of foreign keys we are in.  Set by soft delete. */
+extern int	orm_action_depth;
+
 extern void orm_policy_init(void);
 
 extern uint64 orm_policy_generation(void);

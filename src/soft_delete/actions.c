@@ -356,12 +356,21 @@ orm_act_on_transitions(OrmTransitions *transitions, EState *estate)
 	MemoryContext oldcontext = MemoryContextSwitchTo(context);
 
 	CommandCounterIncrement();	/* the rows as they are now are to be seen */
-	while (transitions->next < transitions->count)
+	orm_action_depth++;
+	PG_TRY();
 	{
-		CHECK_FOR_INTERRUPTS();
-		run_round(transitions, estate);
-		MemoryContextReset(context);
+		while (transitions->next < transitions->count)
+		{
+			CHECK_FOR_INTERRUPTS();
+			run_round(transitions, estate);
+			MemoryContextReset(context);
+		}
 	}
+	PG_FINALLY();
+	{
+		orm_action_depth--;
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
 }
