@@ -21,62 +21,32 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
-#include "lib/ilist.h"
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "plan_rows.h"
 #include "references.h"
 #include "soft_delete.h"
 
-/* The plan below a soft DELETE, or below an UPDATE of the marker. */
-typedef struct LockingPlan
+/* A soft DELETE, or an UPDATE of the marker. */
+typedef struct LockingStatement
 {
-	dlist_node	node;
-	PlanState  *state;
-	ExecProcNodeMtd next_row;	/* what it does by itself */
 	ModifyTableState *target;
-	AttrNumber	marker_column;	/* in its rows, 0 if all are to be deleted */
+	AttrNumber	marker_column;	/* in its plan's rows, 0 if all are to be deleted */
 	OrmMarker	marker;
-	MemoryContextCallback at_end;
-} LockingPlan;
-
-/* Those in execution. */
-static dlist_head locking_plans = DLIST_STATIC_INIT(locking_plans);
-
-/* An execution has ended, or failed. */
-static void
-forget_plan(void *arg)
-{
-	dlist_delete(&((LockingPlan *) arg)->node);
-}
-
-/* What there is to know of a plan. */
-static LockingPlan *
-find_locking_plan(PlanState *state)
-{
-	dlist_iter	iter;
-
-	dlist_foreach(iter, &locking_plans)
-	{
-		LockingPlan *plan = dlist_container(LockingPlan, node, iter.cur);
-
-		if (plan->state == state)
-			return plan;
-	}
-	elog(ERROR, "plan below a soft DELETE not found");
-}
+} LockingStatement;
 
 /* Will the row be a deleted one? */
 static bool
-becomes_deleted(const LockingPlan *plan, TupleTableSlot *row)
+becomes_deleted(const LockingStatement *statement, TupleTableSlot *row)
 {
 	bool		isnull;
 	Datum		value;
 
-	if (plan->marker_column == 0)
+	if (statement->marker_column == 0)
 		return true;
-	value = slot_getattr(row, plan->marker_column, &isnull);
-	return !orm_marker_is_live(&plan->marker, value, isnull);
+	value = slot_getattr(row, statement->marker_column, &isnull);
+	return !orm_marker_is_live(&statement->marker, value, isnull);
 }
 
 /* The table, among those of the statement, that a row of the plan stands for. */
@@ -94,10 +64,10 @@ table_of_row(ModifyTableState *target, TupleTableSlot *row)
 
 /* Lock the row that a row of the plan stands for. */
 static void
-lock_row(LockingPlan *plan, TupleTableSlot *row)
+lock_row(ModifyTableState *target, TupleTableSlot *row)
 {
-	EState	   *estate = plan->state->state;
-	ResultRelInfo *rri = table_of_row(plan->target, row);
+	EState	   *estate = target->ps.state;
+	ResultRelInfo *rri = table_of_row(target, row);
 	bool		last_version = !IsolationUsesXactSnapshot();
 	bool		isnull;
 	Datum		place;
@@ -120,16 +90,14 @@ lock_row(LockingPlan *plan, TupleTableSlot *row)
 	ExecClearTuple(slot);
 }
 
-/* The next row of the plan, after what it stands for is locked. */
-static TupleTableSlot *
-next_locked_row(PlanState *state)
+/* Lock what a row of the plan stands for, if that is to be deleted. */
+static void
+lock_if_deleted(void *arg, TupleTableSlot *row)
 {
-	LockingPlan *plan = find_locking_plan(state);
-	TupleTableSlot *row = plan->next_row(state);
+	LockingStatement *statement = arg;
 
-	if (!TupIsNull(row) && becomes_deleted(plan, row))
-		lock_row(plan, row);
-	return row;
+	if (becomes_deleted(statement, row))
+		lock_row(statement->target, row);
 }
 
 /*
@@ -157,8 +125,7 @@ lock_rows_of(ModifyTableState *mtstate)
 {
 	ModifyTable *node = (ModifyTable *) mtstate->ps.plan;
 	ResultRelInfo *first = mtstate->resultRelInfo;
-	EState	   *estate = mtstate->ps.state;
-	LockingPlan *plan;
+	LockingStatement *statement;
 	OrmMarker	marker;
 	int			column = 0;
 
@@ -173,17 +140,11 @@ lock_rows_of(ModifyTableState *mtstate)
 	if (column < 0)
 		return;
 
-	plan = MemoryContextAllocZero(estate->es_query_cxt, sizeof(LockingPlan));
-	plan->state = outerPlanState(mtstate);
-	plan->next_row = plan->state->ExecProcNodeReal;
-	plan->target = mtstate;
-	plan->marker_column = column;
-	plan->marker = marker;
-	ExecSetExecProcNode(plan->state, next_locked_row);
-	plan->at_end.func = forget_plan;
-	plan->at_end.arg = plan;
-	dlist_push_head(&locking_plans, &plan->node);
-	MemoryContextRegisterResetCallback(estate->es_query_cxt, &plan->at_end);
+	statement = MemoryContextAlloc(mtstate->ps.state->es_query_cxt, sizeof(LockingStatement));
+	statement->target = mtstate;
+	statement->marker_column = column;
+	statement->marker = marker;
+	orm_watch_rows(outerPlanState(mtstate), lock_if_deleted, statement);
 }
 
 /* See to the locks of a statement that is about to be executed. */

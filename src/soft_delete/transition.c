@@ -24,12 +24,14 @@
 #include "access/sysattr.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
+#include "executor/execPartition.h"
 #include "executor/executor.h"
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "cascade.h"
+#include "plan_rows.h"
 #include "references.h"
 #include "soft_delete.h"
 #include "transition.h"
@@ -118,24 +120,64 @@ fire_before_updates(TriggerDesc *triggers)
 }
 
 /*
- * Watch the marker of a relation that a statement changes, if it matters.  Where
- * rows are only deleted, what they refer to does not.
+ * Is the marker of a relation that a statement changes to be watched?  Where rows
+ * are only deleted, what they refer to does not matter.
  */
+static bool
+is_to_be_watched(EState *estate, ResultRelInfo *rri, bool only_deletes)
+{
+	Oid			relid = RelationGetRelid(rri->ri_RelationDesc);
+	OrmMarker	marker;
+
+	return rri->ri_TrigDesc != NULL &&
+		orm_soft_delete_foreign_keys(relid) &&
+		orm_soft_delete_marker(relid, &marker) &&
+		may_change_marker(estate, rri, &marker) &&
+		(orm_is_referred_to(rri->ri_TrigDesc, relid) ||
+		 (!only_deletes && orm_refers(rri->ri_TrigDesc, relid)));
+}
+
+/* Watch the marker of a relation that a statement changes, if it matters. */
 static bool
 watch_relation(EState *estate, ResultRelInfo *rri, bool only_deletes)
 {
-	Relation	rel = rri->ri_RelationDesc;
-	Oid			relid = RelationGetRelid(rel);
-	OrmMarker	marker;
-
-	if (rri->ri_TrigDesc == NULL || rel->rd_rel->relkind != RELKIND_RELATION ||
-		!orm_soft_delete_foreign_keys(relid) ||
-		!orm_soft_delete_marker(relid, &marker) ||
-		!may_change_marker(estate, rri, &marker) ||
-		!(orm_is_referred_to(rri->ri_TrigDesc, relid) ||
-		  (!only_deletes && orm_refers(rri->ri_TrigDesc, relid))))
+	if (rri->ri_RelationDesc->rd_rel->relkind != RELKIND_RELATION ||
+		!is_to_be_watched(estate, rri, only_deletes))
 		return false;
 	fire_before_updates(rri->ri_TrigDesc);
+	return true;
+}
+
+/*
+ * The partitions that an INSERT gets to become known one by one, when there is a
+ * row for them, so with ON CONFLICT DO UPDATE find each out before its first row
+ * does.
+ */
+static void
+watch_partition(void *arg, TupleTableSlot *row)
+{
+	ModifyTableState *mtstate = arg;
+	EState	   *estate = mtstate->ps.state;
+	int			known = list_length(estate->es_tuple_routing_result_relations);
+	ResultRelInfo *rri = ExecFindPartition(mtstate, mtstate->rootResultRelInfo,
+										   mtstate->mt_partition_tuple_routing, row, estate);
+
+	if (list_length(estate->es_tuple_routing_result_relations) > known)
+		(void) watch_relation(estate, rri, false);
+}
+
+/* Watch the partitions that an upsert may change, if it may change the marker. */
+static bool
+watch_upsert(PlanState *state)
+{
+	ModifyTableState *mtstate = (ModifyTableState *) state;
+
+	if (state == NULL || !IsA(state, ModifyTableState) ||
+		((ModifyTable *) state->plan)->onConflictAction != ONCONFLICT_UPDATE ||
+		mtstate->mt_partition_tuple_routing == NULL ||
+		!is_to_be_watched(state->state, mtstate->rootResultRelInfo, false))
+		return false;
+	orm_watch_rows(outerPlanState(state), watch_partition, mtstate);
 	return true;
 }
 
@@ -155,6 +197,9 @@ orm_watch_markers(QueryDesc *query_desc)
 	transitions = orm_begin_cascade(query_desc);
 	foreach(lc, estate->es_opened_result_relations)
 		watched |= watch_relation(estate, lfirst(lc), only_deletes);
+	watched |= watch_upsert(query_desc->planstate);
+	foreach(lc, estate->es_auxmodifytables)
+		watched |= lfirst(lc) != query_desc->planstate && watch_upsert(lfirst(lc));
 	if (watched)
 		watch_statement(estate->es_query_cxt, transitions ? transitions : held);
 }
