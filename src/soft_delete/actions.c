@@ -179,28 +179,6 @@ check_row(Round *round, Trigger *trigger, TriggerEvent event)
 		call_trigger(round, trigger, event);
 }
 
-/*
- * Lock the row at hand, which was marked, against those who refer to it, unless
- * it was locked so before (row_lock.c), which is known by the old version.
- */
-static void
-lock_deleted_row(Round *round)
-{
-	HeapTupleHeader old = ExecFetchSlotHeapTuple(round->row, false, NULL)->t_data;
-	TupleTableSlot *slot;
-	ItemPointerData tid = old->t_ctid;
-	TM_FailureData failure;
-
-	if ((old->t_infomask2 & HEAP_KEYS_UPDATED) != 0 ||
-		HeapTupleHeaderIndicatesMovedPartitions(old))
-		return;
-	slot = table_slot_create(round->rel, NULL);
-	(void) table_tuple_lock(round->rel, &tid, GetActiveSnapshot(), slot,
-							GetCurrentCommandId(false), LockTupleExclusive,
-							LockWaitBlock, 0, &failure);
-	ExecDropSingleTupleTableSlot(slot);
-}
-
 /* Fetch a version of a row. */
 static void
 fetch_version(Round *round, ItemPointerData tid)
@@ -208,14 +186,6 @@ fetch_version(Round *round, ItemPointerData tid)
 	if (!table_tuple_fetch_row_version(round->rel, &tid, SnapshotAny, round->row))
 		elog(ERROR, "failed to fetch a row of \"%s\" that was marked",
 			 RelationGetRelationName(round->rel));
-}
-
-/* Fetch a row that was deleted, as it was before, and see that it is locked. */
-static void
-fetch_deleted_row(Round *round, const OrmTransition *transition)
-{
-	fetch_version(round, transition->old);
-	lock_deleted_row(round);
 }
 
 /*
@@ -243,7 +213,7 @@ act_row_by_row(Round *round)
 
 	for (int i = 0; i < round->nrows; i++)
 	{
-		fetch_deleted_row(round, &round->rows[i]);
+		fetch_version(round, round->rows[i].old);
 		foreach(lc, round->actions)
 		{
 			Trigger    *trigger = lfirst(lc);
@@ -270,7 +240,7 @@ act_on_all_rows(Round *round)
 
 	for (int i = 0; i < round->nrows; i++)
 	{
-		fetch_deleted_row(round, &round->rows[i]);
+		fetch_version(round, round->rows[i].old);
 		orm_add_to_cascade(cascade, round->row);
 	}
 	orm_run_cascade(cascade, round->rows[0].stamp, round->transitions);
@@ -280,6 +250,8 @@ act_on_all_rows(Round *round)
 static void
 act_on_deleted_rows(Round *round)
 {
+	if (round->actions == NIL)
+		return;
 	if (list_length(round->actions) == 1 &&
 		((Trigger *) linitial(round->actions))->tgfoid == F_RI_FKEY_CASCADE_DEL)
 		act_on_all_rows(round);
@@ -293,7 +265,9 @@ check_returned_rows(Round *round)
 {
 	ListCell   *lc;
 
-	for (int i = 0; i < round->nrows && round->actions != NIL; i++)
+	if (round->actions == NIL)
+		return;
+	for (int i = 0; i < round->nrows; i++)
 	{
 		if (!fetch_returned_row(round, &round->rows[i]))
 			continue;
@@ -336,10 +310,10 @@ run_round(OrmTransitions *transitions, EState *estate)
 	round.row = table_slot_create(round.rel, NULL);
 	triggers = CopyTriggerDesc(round.rel->trigdesc);
 	round.actions = applicable_actions(triggers, relid, deleted);
-	if (!deleted)
-		check_returned_rows(&round);
-	else if (orm_is_referred_to(triggers, relid))
+	if (deleted)
 		act_on_deleted_rows(&round);
+	else
+		check_returned_rows(&round);
 	ExecDropSingleTupleTableSlot(round.row);
 	table_close(round.rel, NoLock);
 }

@@ -22,6 +22,7 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
 #include "executor/execPartition.h"
@@ -29,6 +30,7 @@
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "cascade.h"
 #include "plan_rows.h"
@@ -43,6 +45,8 @@ typedef struct WatchedStatement
 	MemoryContext query;		/* of its executor */
 	OrmTransitions *transitions;
 	OrmTransitions own;
+	Oid			relid;			/* the relation whose rows it changes now */
+	TupleTableSlot *slot;		/* to lock them by, NULL if there is no need */
 	MemoryContextCallback at_end;
 } WatchedStatement;
 
@@ -221,6 +225,45 @@ add_transition(OrmTransitions *transitions, const OrmTransition *transition)
 	transitions->rows[transitions->count++] = *transition;
 }
 
+/* A statement goes on to another relation: prepare to lock its rows. */
+static void
+enter_relation(WatchedStatement *statement, Relation rel)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(statement->query);
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+
+	statement->relid = RelationGetRelid(rel);
+	statement->slot = NULL;
+	if (orm_is_referred_to(triggers, statement->relid))
+		/* with a descriptor of its own, which nobody has to release */
+		statement->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
+												   table_slot_callbacks(rel));
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Lock a row that is to be marked against those who refer to it.  A DELETE or an
+ * UPDATE of the marker has done so already (row_lock.c), before the executor took
+ * a weaker lock; of a MERGE, an upsert, or a trigger that marks rows, nobody
+ * could tell before.
+ */
+static void
+lock_row(WatchedStatement *statement, Relation rel, ItemPointerData tid)
+{
+	TM_FailureData failure;
+
+	if (statement->relid != RelationGetRelid(rel))
+		enter_relation(statement, rel);
+	if (statement->slot == NULL)
+		return;
+	if (table_tuple_lock(rel, &tid, GetActiveSnapshot(), statement->slot,
+						 GetCurrentCommandId(false), LockTupleExclusive,
+						 LockWaitBlock, 0, &failure) != TM_Ok)
+		elog(ERROR, "could not lock a row of \"%s\" that is to be marked",
+			 RelationGetRelationName(rel));
+	ExecClearTuple(statement->slot);
+}
+
 /* Note a row of an UPDATE that becomes a deleted one, or a live one. */
 void
 orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker)
@@ -243,6 +286,8 @@ orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker)
 	if (statement == NULL)
 		elog(ERROR, "nobody watches the marker of table \"%s\"",
 			 RelationGetRelationName(trigdata->tg_relation));
+	if (was_live)
+		lock_row(statement, trigdata->tg_relation, trigdata->tg_trigtuple->t_self);
 	transition.relid = RelationGetRelid(trigdata->tg_relation);
 	transition.old = trigdata->tg_trigtuple->t_self;
 	transition.deleted = was_live;
