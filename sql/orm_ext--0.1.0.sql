@@ -82,13 +82,13 @@ COMMENT ON FUNCTION orm_ext.check_row_policy(boolean, regclass, text) IS
 Arguments: whether the row passes the policy; the table; name of the policy, null for several. True where it passes.
 Errors: 42501 it does not.';
 
-CREATE FUNCTION orm_ext.deleted_row_is_free(referenced record) RETURNS boolean
+CREATE FUNCTION orm_ext.deleted_row_is_free(referenced record, xmin xid) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_deleted_row_is_free';
 
-COMMENT ON FUNCTION orm_ext.deleted_row_is_free(record) IS
+COMMENT ON FUNCTION orm_ext.deleted_row_is_free(record, xid) IS
 'Condition that orm_ext adds to the server''s check of a reference: may it pass by a deleted row?
-Argument: the row that is referred to. True where no live row that the transaction has written refers to it by a foreign key, and under row_security = off.
+Arguments: the row that is referred to, and its xmin. True where no live row that the transaction has written refers to it by a foreign key, and under row_security = off unless the transaction has deleted it.
 Errors: 42501 it is called by anyone but the server.';
 
 CREATE FUNCTION orm_ext.is_own_change(xmin xid) RETURNS boolean
@@ -98,13 +98,13 @@ AS 'MODULE_PATHNAME', 'orm_is_own_change';
 COMMENT ON FUNCTION orm_ext.is_own_change(xid) IS
 'Has the transaction, or a subtransaction of it, written a row? Argument: the row''s xmin.';
 
-CREATE FUNCTION orm_ext.deleted_row_refers(referencing record) RETURNS boolean
+CREATE FUNCTION orm_ext.deleted_row_refers(referencing record, xmin xid) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_deleted_row_refers';
 
-COMMENT ON FUNCTION orm_ext.deleted_row_refers(record) IS
+COMMENT ON FUNCTION orm_ext.deleted_row_refers(record, xid) IS
 'Condition that orm_ext adds to the server''s search for rows that refer to one that is deleted or whose key is updated: does a deleted row count?
-Argument: the row that refers. True where a row that it refers to is not there, deleted or not.
+Arguments: the row that refers, and its xmin. True where a row that it refers to is not there, deleted or not.
 Errors: 42501 it is called by anyone but the server.';
 
 -- ---------------------------------------------------------------------------

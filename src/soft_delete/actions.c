@@ -118,7 +118,10 @@ applicable_actions(TriggerDesc *triggers, Oid relid, bool deleted)
 	return actions;
 }
 
-/* Call one of the server's functions for foreign keys, as its trigger would. */
+/*
+ * Call one of the server's functions for foreign keys, as its trigger would.
+ * That the row is deleted softly need not be found out by its queries.
+ */
 static void
 call_trigger(Round *round, Trigger *trigger, TriggerEvent event)
 {
@@ -133,7 +136,17 @@ call_trigger(Round *round, Trigger *trigger, TriggerEvent event)
 	trigdata.tg_trigtuple = ExecFetchSlotHeapTuple(round->row, false, NULL);
 	fmgr_info(trigger->tgfoid, &function);
 	InitFunctionCallInfoData(*fcinfo, &function, 0, InvalidOid, (Node *) &trigdata, NULL);
-	FunctionCallInvoke(fcinfo);
+
+	orm_checking_deletion = event == TRIGGER_EVENT_DELETE;
+	PG_TRY();
+	{
+		FunctionCallInvoke(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		orm_checking_deletion = false;
+	}
+	PG_END_TRY();
 }
 
 /* What the server's queue is to know of a table: one trigger at a time. */

@@ -10,46 +10,20 @@
  * the deletion that it follows from, and what it does is queued behind what led
  * to it.
  *
- * As in the server's own cascade, the rights are those of the owner of the
- * referencing table, row-level security does not count, triggers are fired at
- * the end of the statement that began it all, and a transaction of a stricter
- * isolation level that meets a row it cannot see fails with 40001.
+ * As in the server's own cascade, triggers are fired at the end of the statement
+ * that began it all.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "executor/spi.h"
-#include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "cascade.h"
+#include "reference_plan.h"
 #include "soft_delete.h"
-#include "util/names.h"
-#include "util/privileges.h"
-
-/* A prepared DELETE of what refers to one row, or to some rows. */
-typedef struct CascadeKey
-{
-	Oid			constraint;
-	bool		many;
-} CascadeKey;
-
-typedef struct CascadePlan
-{
-	CascadeKey	key;			/* hash key */
-	SPIPlanPtr	plan;
-	char	   *query;
-} CascadePlan;
-
-static HTAB *plans = NULL;
 
 /* A column of the key that is referred to, in the rows of a cascade. */
 typedef struct CascadeColumn
@@ -78,133 +52,24 @@ typedef struct PendingCascade
 
 static PendingCascade pending = {NULL};
 
-/* The cascade's DELETE; its parameters are the columns of the key, or arrays of them. */
-static char *
-cascade_query(const OrmReference *reference, bool many)
-{
-	StringInfoData query;
-	const char *only = get_rel_relkind(reference->referencing) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ";
-
-	initStringInfo(&query);
-	appendStringInfo(&query, "DELETE FROM %s%s AS x", only, orm_relid_name(reference->referencing));
-	if (many)
-	{
-		appendStringInfoString(&query, " USING ROWS FROM (");
-		for (int i = 0; i < reference->nkeys; i++)
-			appendStringInfo(&query, "%spg_catalog.unnest($%d)", i > 0 ? ", " : "", i + 1);
-		appendStringInfoString(&query, ") AS k(");
-		for (int i = 0; i < reference->nkeys; i++)
-			appendStringInfo(&query, "%sk%d", i > 0 ? ", " : "", i + 1);
-		appendStringInfoChar(&query, ')');
-	}
-	for (int i = 0; i < reference->nkeys; i++)
-	{
-		const char *referencing = quote_identifier(get_attname(reference->referencing,
-															   reference->referencing_columns[i], false));
-
-		appendStringInfo(&query, "%s(%s)", i > 0 ? " AND " : " WHERE ",
-						 orm_reference_condition(reference, i, psprintf(many ? "k.k%d" : "$%d", i + 1),
-												 psprintf("x.%s", referencing)));
-	}
-	return query.data;
-}
-
-/* The type of the parameter for a column of the key; InvalidOid if there is none. */
-static Oid
-parameter_type(const OrmReference *reference, int i, bool many)
-{
-	Oid			type = get_atttype(reference->referenced, reference->referenced_columns[i]);
-
-	return many ? get_array_type(type) : type;
-}
-
-/* Prepare the DELETE of a cascade, for good. */
-static void
-prepare_cascade(CascadePlan *cascade, const OrmReference *reference)
-{
-	Oid			types[INDEX_MAX_KEYS];
-	char	   *query = cascade_query(reference, cascade->key.many);
-	SPIPlanPtr	plan;
-
-	for (int i = 0; i < reference->nkeys; i++)
-		types[i] = parameter_type(reference, i, cascade->key.many);
-	plan = SPI_prepare(query, reference->nkeys, types);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare \"%s\"", query);
-	SPI_keepplan(plan);
-	cascade->query = MemoryContextStrdup(TopMemoryContext, query);
-	cascade->plan = plan;
-}
-
-/* The plan for a cascade.  SPI is connected, as the owner of the table. */
-static CascadePlan *
-find_plan(const OrmReference *reference, bool many)
-{
-	CascadeKey	key = {.constraint = reference->constraint,.many = many};
-	CascadePlan *cascade;
-	bool		found;
-
-	if (plans == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(CascadeKey),.entrysize = sizeof(CascadePlan)};
-
-		plans = hash_create("orm_ext cascades", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
-	cascade = hash_search(plans, &key, HASH_ENTER, &found);
-	if (!found)
-		cascade->plan = NULL;
-	if (cascade->plan && !SPI_plan_is_valid(cascade->plan))
-	{
-		SPI_freeplan(cascade->plan);
-		cascade->plan = NULL;
-		pfree(cascade->query);
-	}
-	if (cascade->plan == NULL)
-		prepare_cascade(cascade, reference);
-	return cascade;
-}
-
 /* Can keys be given as arrays? */
 static bool
 has_array_types(const OrmReference *reference)
 {
 	for (int i = 0; i < reference->nkeys; i++)
 	{
-		if (!OidIsValid(parameter_type(reference, i, true)))
+		if (!OidIsValid(orm_reference_array_type(reference, i)))
 			return false;
 	}
 	return true;
 }
 
-/* Run a cascade's DELETE.  SPI is connected, as the owner of the table. */
+/* The DELETE of a cascade is about to be run. */
 static void
-run_plan(CascadePlan *cascade, Datum *values, TimestampTz stamp, OrmTransitions *transitions)
+expect_cascade(const char *query, void *arg)
 {
-	Snapshot	snapshot = InvalidSnapshot;
-	Snapshot	crosscheck = InvalidSnapshot;
-	int			result;
-
-	if (IsolationUsesXactSnapshot())
-	{
-		CommandCounterIncrement();	/* what was done so far is to be seen */
-		snapshot = GetLatestSnapshot();
-		crosscheck = GetTransactionSnapshot();
-	}
-	pending.query = cascade->query;
-	pending.stamp = stamp;
-	pending.transitions = transitions;
-	PG_TRY();
-	{
-		result = SPI_execute_snapshot(cascade->plan, values, NULL, snapshot, crosscheck,
-									  false, false, 0);
-	}
-	PG_FINALLY();
-	{
-		pending.query = NULL;
-	}
-	PG_END_TRY();
-	if (result != SPI_OK_DELETE)
-		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(result), cascade->query);
+	pending = *(PendingCascade *) arg;
+	pending.query = query;
 }
 
 /* Run the DELETE for some of the keys, or for one of them. */
@@ -213,11 +78,9 @@ cascade_from(OrmCascade *cascade, int first, int nrows, TimestampTz stamp,
 			 OrmTransitions *transitions)
 {
 	const OrmReference *reference = cascade->reference;
+	PendingCascade expected = {.stamp = stamp,.transitions = transitions};
 	Datum		values[INDEX_MAX_KEYS];
-	Oid			save_user;
-	int			save_context;
 
-	SPI_connect();
 	for (int i = 0; i < reference->nkeys; i++)
 	{
 		CascadeColumn *column = &cascade->columns[i];
@@ -227,13 +90,17 @@ cascade_from(OrmCascade *cascade, int first, int nrows, TimestampTz stamp,
 			values[i] = PointerGetDatum(construct_array(&column->values[first], nrows, column->type,
 														column->length, column->by_value, column->align));
 	}
-
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(orm_table_owner(reference->referencing),
-						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	run_plan(find_plan(reference, nrows > 1), values, stamp, transitions);
-	SetUserIdAndSecContext(save_user, save_context);
-	SPI_finish();
+	PG_TRY();
+	{
+		(void) orm_run_reference_plan(reference,
+									  nrows > 1 ? ORM_CASCADE_FROM_ROWS : ORM_CASCADE_FROM_ROW,
+									  values, expect_cascade, &expected);
+	}
+	PG_FINALLY();
+	{
+		pending.query = NULL;
+	}
+	PG_END_TRY();
 }
 
 /*

@@ -23,11 +23,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -40,10 +40,13 @@
 #include "utils/rls.h"
 #include "utils/typcache.h"
 
+#include "reference_plan.h"
 #include "references.h"
 #include "soft_delete.h"
 #include "util/names.h"
-#include "util/privileges.h"
+
+/* Is the row that the server looks about one that is being deleted softly? */
+bool		orm_checking_deletion = false;
 
 /* Does a query look for the row that is referred to?  Then the column comes first. */
 static bool
@@ -56,14 +59,15 @@ looks_for_referenced_row(Query *query)
 		contain_vars_of_level(linitial(first->args), 0);
 }
 
-/* live condition OR function(row) */
+/* live condition OR function(row, xmin) */
 static Node *
 live_or(const OrmMarker *marker, Relation rel, const char *function)
 {
-	Oid			argtypes[] = {RECORDOID};
+	Oid			argtypes[] = {RECORDOID, XIDOID};
 	Var		   *row = makeVar(1, InvalidAttrNumber, rel->rd_rel->reltype, -1, InvalidOid, 0);
-	Expr	   *call = (Expr *) makeFuncExpr(orm_function(function, 1, argtypes), BOOLOID,
-											 list_make1(row), InvalidOid, InvalidOid,
+	Var		   *xmin = makeVar(1, MinTransactionIdAttributeNumber, XIDOID, -1, InvalidOid, 0);
+	Expr	   *call = (Expr *) makeFuncExpr(orm_function(function, 2, argtypes), BOOLOID,
+											 list_make2(row, xmin), InvalidOid, InvalidOid,
 											 COERCE_EXPLICIT_CALL);
 
 	return (Node *) makeBoolExpr(OR_EXPR, list_make2(orm_live_condition(marker, 1), call), -1);
@@ -128,36 +132,17 @@ read_row(FunctionCallInfo fcinfo, GivenRow *row)
 	row->tuple.t_data = header;
 }
 
-/*
- * Does a query find a row?  The key is taken from columns of the given row; it
- * is run as the owner of the table that it looks at, without row-level security.
- */
+/* Does a search along a foreign key find a row?  The key is taken from the given one. */
 static bool
-finds_row(GivenRow *row, const char *query, int nkeys, const AttrNumber *columns, Oid table)
+finds_row(GivenRow *row, const OrmReference *reference, OrmReferencePurpose purpose,
+		  const AttrNumber *columns)
 {
 	Datum		values[INDEX_MAX_KEYS];
-	Oid			types[INDEX_MAX_KEYS];
-	Oid			save_user;
-	int			save_context;
-	bool		result;
+	bool		isnull;
 
-	SPI_connect();
-	for (int i = 0; i < nkeys; i++)
-	{
-		bool		isnull;
-
+	for (int i = 0; i < reference->nkeys; i++)
 		values[i] = heap_getattr(&row->tuple, columns[i], row->desc, &isnull);
-		types[i] = TupleDescAttr(row->desc, columns[i] - 1)->atttypid;
-	}
-	GetUserIdAndSecContext(&save_user, &save_context);
-	SetUserIdAndSecContext(orm_table_owner(table),
-						   save_context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	if (SPI_execute_with_args(query, nkeys, types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not run \"%s\"", query);
-	SetUserIdAndSecContext(save_user, save_context);
-	result = SPI_processed > 0;
-	SPI_finish();
-	return result;
+	return orm_run_reference_plan(reference, purpose, values, NULL, NULL) > 0;
 }
 
 /* Is one of some columns of a row null? */
@@ -172,49 +157,6 @@ has_null(GivenRow *row, int nkeys, const AttrNumber *columns)
 	return false;
 }
 
-/* " AND marker IS NULL" for a table under soft delete: its live rows; else nothing. */
-static const char *
-and_live(Oid relid)
-{
-	OrmMarker	marker;
-	const char *column;
-
-	if (!orm_soft_delete_marker(relid, &marker))
-		return "";
-	column = quote_identifier(get_attname(relid, marker.attno, false));
-	switch (marker.kind)
-	{
-		case ORM_MARKER_BOOLEAN:
-			return psprintf(" AND NOT x.%s", column);
-		case ORM_MARKER_BIGINT:
-			return psprintf(" AND x.%s OPERATOR(pg_catalog.=) 0", column);
-		default:
-			return psprintf(" AND x.%s IS NULL", column);
-	}
-}
-
-/* " AND orm_ext.with_deleted(marker)" for a table under soft delete: all its rows. */
-static const char *
-and_all(Oid relid)
-{
-	OrmMarker	marker;
-
-	if (!orm_soft_delete_marker(relid, &marker))
-		return "";
-	return psprintf(" AND orm_ext.with_deleted(x.%s)",
-					quote_identifier(get_attname(relid, marker.attno, false)));
-}
-
-/* SELECT FROM [ONLY] table AS x WHERE; a partitioned table is meant with its partitions. */
-static void
-begin_look(StringInfo query, Oid relid)
-{
-	initStringInfo(query);
-	appendStringInfo(query, "SELECT FROM %s%s AS x WHERE true",
-					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					 orm_relid_name(relid));
-}
-
 /*
  * Does a live row refer to the given one by a foreign key?  With "own", one that
  * this transaction has written.
@@ -222,25 +164,17 @@ begin_look(StringInfo query, Oid relid)
 static bool
 is_referred_to_by(GivenRow *row, const OrmReference *reference, bool own)
 {
-	StringInfoData query;
+	return !has_null(row, reference->nkeys, reference->referenced_columns) &&
+		finds_row(row, reference, own ? ORM_FIND_OWN_REFERRING_ROW : ORM_FIND_REFERRING_ROW,
+				  reference->referenced_columns);
+}
 
-	if (has_null(row, reference->nkeys, reference->referenced_columns))
-		return false;
-	begin_look(&query, reference->referencing);
-	for (int i = 0; i < reference->nkeys; i++)
-	{
-		const char *column = quote_identifier(get_attname(reference->referencing,
-														  reference->referencing_columns[i], false));
-
-		appendStringInfo(&query, " AND %s",
-						 orm_reference_condition(reference, i, psprintf("$%d", i + 1),
-												 psprintf("x.%s", column)));
-	}
-	appendStringInfoString(&query, and_live(reference->referencing));
-	if (own)
-		appendStringInfoString(&query, " AND orm_ext.is_own_change(x.xmin)");
-	return finds_row(row, query.data, reference->nkeys, reference->referenced_columns,
-					 reference->referencing);
+/* Is the row there, live or deleted, that the given one refers to by a foreign key? */
+static bool
+referenced_row_exists(GivenRow *row, const OrmReference *reference)
+{
+	return has_null(row, reference->nkeys, reference->referencing_columns) ||
+		finds_row(row, reference, ORM_FIND_REFERENCED_ROW, reference->referencing_columns);
 }
 
 /*
@@ -261,34 +195,11 @@ is_spoken_for(GivenRow *row, const OrmReference *reference)
 							 reference->action == FKCONSTR_ACTION_CASCADE);
 }
 
-/* Is the row there, live or deleted, that the given one refers to by a foreign key? */
-static bool
-referenced_row_exists(GivenRow *row, const OrmReference *reference)
-{
-	StringInfoData query;
-
-	if (has_null(row, reference->nkeys, reference->referencing_columns))
-		return true;
-	begin_look(&query, reference->referenced);
-	for (int i = 0; i < reference->nkeys; i++)
-	{
-		const char *column = quote_identifier(get_attname(reference->referenced,
-														  reference->referenced_columns[i], false));
-
-		appendStringInfo(&query, " AND %s",
-						 orm_reference_condition(reference, i, psprintf("x.%s", column),
-												 psprintf("$%d", i + 1)));
-	}
-	appendStringInfoString(&query, and_all(reference->referenced));
-	return finds_row(row, query.data, reference->nkeys, reference->referencing_columns,
-					 reference->referenced);
-}
-
 PG_FUNCTION_INFO_V1(orm_deleted_row_is_free);
 PG_FUNCTION_INFO_V1(orm_deleted_row_refers);
 
 /*
- * orm_ext.deleted_row_is_free(referenced record) → boolean
+ * orm_ext.deleted_row_is_free(referenced record, xmin xid) → boolean
  *
  * May the check of a reference pass by a deleted row?  The row that is being
  * checked was written by this transaction, but the server does not say which
@@ -296,7 +207,8 @@ PG_FUNCTION_INFO_V1(orm_deleted_row_refers);
  * then the one being checked is deleted itself.
  *
  * Under row_security = off, which pg_dump sets for the session that loads its
- * output, it passes too: what was dumped can be loaded.
+ * output, it passes too, unless this transaction has deleted the row: what was
+ * dumped can be loaded.
  */
 Datum
 orm_deleted_row_is_free(PG_FUNCTION_ARGS)
@@ -305,7 +217,9 @@ orm_deleted_row_is_free(PG_FUNCTION_ARGS)
 	bool		is_free = true;
 	ListCell   *lc;
 
-	if (!row_security)
+	if (orm_checking_deletion)
+		PG_RETURN_BOOL(false);
+	if (!row_security && !TransactionIdIsCurrentTransactionId(PG_GETARG_TRANSACTIONID(1)))
 		PG_RETURN_BOOL(true);
 	read_row(fcinfo, &row);
 	foreach(lc, orm_references_to(row.relid))
@@ -328,7 +242,7 @@ orm_is_own_change(PG_FUNCTION_ARGS)
 }
 
 /*
- * orm_ext.deleted_row_refers(referencing record) → boolean
+ * orm_ext.deleted_row_refers(referencing record, xmin xid) → boolean
  *
  * Does a deleted row stand in the way of what is done to a row that it refers
  * to?  Yes if that row is not there any more, or not under that key: a real
@@ -341,6 +255,8 @@ orm_deleted_row_refers(PG_FUNCTION_ARGS)
 	bool		dangles = false;
 	ListCell   *lc;
 
+	if (orm_checking_deletion)
+		PG_RETURN_BOOL(false);
 	read_row(fcinfo, &row);
 	foreach(lc, orm_all_references_of(row.relid))
 		dangles = dangles || !referenced_row_exists(&row, lfirst(lc));

@@ -97,6 +97,7 @@ extern void orm_leave_scope(OrmUtilityScope scope);
 extern void orm_lock_like_delete(QueryDesc *query_desc);
 
 /* referential.c: the server's own foreign-key queries */
+extern bool orm_checking_deletion;
 extern void orm_rewrite_referential_query(Query *query);
 
 /* reference_check.c: checks of references that have not changed */
