@@ -21,9 +21,9 @@ CREATE TABLE users  (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
                      name text NOT NULL, email text NOT NULL UNIQUE);
 
 CREATE TABLE posts  (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-                     user_id int NOT NULL REFERENCES users, title text NOT NULL);
+                     user_id int NOT NULL REFERENCES users ON DELETE CASCADE, title text NOT NULL);
 
-CREATE TABLE post_tags (post_id int REFERENCES posts, tag text, PRIMARY KEY (post_id, tag));
+CREATE TABLE post_tags (post_id int REFERENCES posts ON DELETE CASCADE, tag text, PRIMARY KEY (post_id, tag));
 
 CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
                      user_id int NOT NULL REFERENCES users, item text NOT NULL,
