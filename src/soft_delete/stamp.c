@@ -107,9 +107,40 @@ orm_deletion_stamp_of_statement(MemoryContext query)
 	return statement->stamp;
 }
 
+/* The time that a marker's value stands for, if it does for any. */
+static bool
+read_stamp(const OrmMarker *marker, Datum value, TimestampTz *stamp)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_TIMESTAMPTZ:
+			*stamp = DatumGetTimestampTz(value);
+			break;
+		case ORM_MARKER_TIMESTAMP:
+			*stamp = DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, value));
+			break;
+		case ORM_MARKER_BIGINT:
+			if (pg_sub_s64_overflow(DatumGetInt64(value), EPOCH_DIFFERENCE, stamp))
+				return false;
+			break;
+		case ORM_MARKER_BOOLEAN:
+			return false;
+	}
+	return !TIMESTAMP_NOT_FINITE(*stamp) && IS_VALID_TIMESTAMP(*stamp);
+}
+
+/* Is it the statement's stamp that stands in a marker, as precisely as that can be? */
+static bool
+is_stamp_of_statement(const OrmMarker *marker, TimestampTz stamp, TimestampTz of_statement)
+{
+	bool		rounded = marker->typmod >= 0 && marker->typmod < MAX_TIMESTAMP_PRECISION;
+
+	return Abs(stamp - of_statement) <= (rounded ? USECS_PER_SEC : 0);
+}
+
 /*
- * The stamp of the deletion that gives a marker this value: that of the
- * statement, if it has one, or the value itself, where it is a time.
+ * The stamp of the deletion that gives a marker this value: the time that it
+ * says, or the statement's where it says that less precisely, or none.
  */
 TimestampTz
 orm_stamp_of_deletion(MemoryContext query, const OrmMarker *marker, Datum value)
@@ -117,25 +148,10 @@ orm_stamp_of_deletion(MemoryContext query, const OrmMarker *marker, Datum value)
 	StatementStamp *statement = find_stamp(GetActiveSnapshot()->curcid);
 	TimestampTz stamp;
 
-	if (statement)
-		return statement->stamp;
-	switch (marker->kind)
-	{
-		case ORM_MARKER_TIMESTAMPTZ:
-			stamp = DatumGetTimestampTz(value);
-			break;
-		case ORM_MARKER_TIMESTAMP:
-			stamp = DatumGetTimestampTz(DirectFunctionCall1(timestamp_timestamptz, value));
-			break;
-		case ORM_MARKER_BIGINT:
-			if (pg_sub_s64_overflow(DatumGetInt64(value), EPOCH_DIFFERENCE, &stamp))
-				return orm_deletion_stamp_of_statement(query);
-			break;
-		default:
-			return orm_deletion_stamp_of_statement(query);
-	}
-	if (!IS_VALID_TIMESTAMP(stamp))
+	if (!read_stamp(marker, value, &stamp))
 		return orm_deletion_stamp_of_statement(query);
+	if (statement && is_stamp_of_statement(marker, stamp, statement->stamp))
+		return statement->stamp;
 	return stamp;
 }
 

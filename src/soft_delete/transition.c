@@ -123,12 +123,9 @@ fire_before_updates(TriggerDesc *triggers)
 	}
 }
 
-/*
- * Is the marker of a relation that a statement changes to be watched?  Where rows
- * are only deleted, what they refer to does not matter.
- */
+/* May a statement change the marker of a relation whose foreign keys hold for live rows? */
 static bool
-is_to_be_watched(EState *estate, ResultRelInfo *rri, bool only_deletes)
+may_delete_rows(EState *estate, ResultRelInfo *rri)
 {
 	Oid			relid = RelationGetRelid(rri->ri_RelationDesc);
 	OrmMarker	marker;
@@ -136,17 +133,22 @@ is_to_be_watched(EState *estate, ResultRelInfo *rri, bool only_deletes)
 	return rri->ri_TrigDesc != NULL &&
 		orm_soft_delete_foreign_keys(relid) &&
 		orm_soft_delete_marker(relid, &marker) &&
-		may_change_marker(estate, rri, &marker) &&
-		(orm_is_referred_to(rri->ri_TrigDesc, relid) ||
-		 (!only_deletes && orm_refers(rri->ri_TrigDesc, relid)));
+		may_change_marker(estate, rri, &marker);
 }
 
-/* Watch the marker of a relation that a statement changes, if it matters. */
+/*
+ * Watch the marker of a relation that a statement changes, if it matters.  Where
+ * rows are only deleted, what they refer to does not.
+ */
 static bool
 watch_relation(EState *estate, ResultRelInfo *rri, bool only_deletes)
 {
+	Oid			relid = RelationGetRelid(rri->ri_RelationDesc);
+
 	if (rri->ri_RelationDesc->rd_rel->relkind != RELKIND_RELATION ||
-		!is_to_be_watched(estate, rri, only_deletes))
+		!may_delete_rows(estate, rri) ||
+		!(orm_is_referred_to(rri->ri_TrigDesc, relid) ||
+		  (!only_deletes && orm_refers(rri->ri_TrigDesc, relid))))
 		return false;
 	fire_before_updates(rri->ri_TrigDesc);
 	return true;
@@ -179,7 +181,7 @@ watch_upsert(PlanState *state)
 	if (state == NULL || !IsA(state, ModifyTableState) ||
 		((ModifyTable *) state->plan)->onConflictAction != ONCONFLICT_UPDATE ||
 		mtstate->mt_partition_tuple_routing == NULL ||
-		!is_to_be_watched(state->state, mtstate->rootResultRelInfo, false))
+		!may_delete_rows(state->state, mtstate->rootResultRelInfo))
 		return false;
 	orm_watch_rows(outerPlanState(state), watch_partition, mtstate);
 	return true;

@@ -111,6 +111,7 @@ Datum
 orm_soft_delete(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Trigger		declaration;
 	OrmMarker	marker;
 	Datum		value;
 	bool		isnull;
@@ -130,7 +131,10 @@ orm_soft_delete(PG_FUNCTION_ARGS)
 		return PointerGetDatum(trigdata->tg_newtuple);
 	}
 
-	orm_check_soft_delete_trigger(trigdata->tg_relation, trigdata->tg_trigger, &marker);
+	/* in this execution it may be for updates too: transition.c */
+	declaration = *trigdata->tg_trigger;
+	declaration.tgtype &= ~TRIGGER_TYPE_UPDATE;
+	orm_check_soft_delete_trigger(trigdata->tg_relation, &declaration, &marker);
 
 	if (orm_delete_mode == ORM_DELETE_MODE_HARD || InNoForceRLSOperation())
 		return PointerGetDatum(trigdata->tg_trigtuple);
