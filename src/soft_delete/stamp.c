@@ -146,7 +146,7 @@ TimestampTz
 orm_stamp_of_deletion(MemoryContext query, const OrmMarker *marker, Datum value)
 {
 	StatementStamp *statement = find_stamp(GetActiveSnapshot()->curcid);
-	TimestampTz stamp;
+	TimestampTz stamp = 0;
 
 	if (!read_stamp(marker, value, &stamp))
 		return orm_deletion_stamp_of_statement(query);
