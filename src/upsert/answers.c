@@ -18,20 +18,12 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "fmgr.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
 #include "run.h"
 #include "util/names.h"
-
-/* A deleted row that others change all the time is left to the insert. */
-#define MAX_REVIVALS 10
 
 /* Follow the executor to the row that it has pulled. */
 static void
@@ -135,85 +127,6 @@ keep_existing(OrmUpsertRun *run, NullableDatum row)
 	orm_keep_result(run, row.value);
 }
 
-/* Complain of a deleted row that has the key.  Error: 23505. */
-static void
-report_deleted(OrmUpsertRun *run)
-{
-	const char *table = orm_relid_name(run->target->relid);
-	Relation	rel = table_open(run->target->relid, NoLock);
-
-	ereport(ERROR,
-			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("a deleted row of \"%s\" has the key", run->table),
-			 errdetail("Row %lld of the input means a row that is deleted.", (long long) run->ordinal),
-			 errhint("on_deleted => 'revive' brings such rows back, 'skip' passes them over; SELECT * FROM %s WHERE %s; shows them.",
-					 table,
-					 psprintf("orm_ext.with_deleted(%s)",
-							  quote_identifier(NameStr(TupleDescAttr(run->target->rowtype,
-																	 run->target->marker.attno - 1)->attname)))),
-			 errtableconstraint(rel, get_rel_name(run->target->arbiter.index))));
-}
-
-/* Bring the deleted row back that has the key; false if it is gone by now. */
-static bool
-revive(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
-{
-	OrmRunReceiver receiver = orm_make_receiver(run);
-
-	run->reviving = true;
-	run->written = false;
-	orm_revive_row(run->target, tid, tableoid, run->row, &receiver.pub);
-	run->reviving = false;
-	run->revived = run->written;
-	if (!run->revived)
-	{
-		run->conflicted = run->written = run->has_result = false;
-		if (run->verdict != ORM_VERDICT_STALE)
-			run->verdict = ORM_VERDICT_NEW;
-	}
-	return run->revived;
-}
-
-/*
- * Bring back the deleted row that has the key, or the one that others have put
- * in its place meanwhile.  True if there is nothing to insert: it is done, or
- * the row is stale.
- */
-static bool
-revive_at_last(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
-{
-	int			tries = 0;
-
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (revive(run, tid, tableoid) || run->verdict == ORM_VERDICT_STALE)
-			return true;
-		orm_find_deleted_row(run->deleted, run->target, run->row);
-	} while (orm_deleted_row(run->deleted, run->ordinal, tid, &tableoid) &&
-			 !IsolationUsesXactSnapshot() && ++tries < MAX_REVIVALS);
-	return false;
-}
-
-/* A deleted row has the key, and no live one: is the row to be inserted? */
-static bool
-takes_in_spite_of(OrmUpsertRun *run, ItemPointer tid, Oid tableoid)
-{
-	switch (run->target->options.on_deleted)
-	{
-		case ORM_DELETED_REVIVE:
-			return !revive_at_last(run, tid, tableoid);
-		case ORM_DELETED_SKIP:
-			run->verdict = ORM_VERDICT_SKIP;
-			return false;
-		case ORM_DELETED_ERROR:
-			report_deleted(run);
-			return false;
-		default:
-			return true;
-	}
-}
-
 /*
  * orm_ext.upsert_found(ordinal, compared, existing): does the existing row
  * with the key differ, so that it is to be updated?
@@ -242,21 +155,16 @@ Datum
 orm_upsert_takes(PG_FUNCTION_ARGS)
 {
 	OrmUpsertRun *run = current_run();
-	ItemPointerData tid;
-	Oid			tableoid;
+	bool		outrun;
 
 	advance(run, PG_GETARG_INT64(0));
-	if (run->verdict == ORM_VERDICT_WRITE && PG_ARGISNULL(1))
+	/* deleted while we waited for its lock? */
+	outrun = run->verdict == ORM_VERDICT_WRITE && PG_ARGISNULL(1);
+	if (outrun || run->verdict == ORM_VERDICT_NEW)
 	{
-		/* deleted while we waited for its lock; maybe it is in the bin now */
 		run->verdict = ORM_VERDICT_NEW;
-		orm_find_deleted_row(run->deleted, run->target, run->row);
-	}
-	if (run->verdict == ORM_VERDICT_NEW)
-	{
 		run->has_result = false;
-		if (orm_deleted_row(run->deleted, run->ordinal, &tid, &tableoid) &&
-			!takes_in_spite_of(run, &tid, tableoid))
+		if (run->deleted && orm_settle_deleted(run, outrun))
 			PG_RETURN_BOOL(false);
 		orm_check_identity(run);
 	}
@@ -284,7 +192,7 @@ orm_upsert_conflicts(PG_FUNCTION_ARGS)
 		else if (run->target->options.on_deleted == ORM_DELETED_SKIP)
 			run->verdict = ORM_VERDICT_SKIP;
 		else
-			report_deleted(run);
+			orm_report_deleted(run);
 	}
 	run->conflicted = run->verdict == ORM_VERDICT_WRITE || run->verdict == ORM_VERDICT_DELETED;
 	PG_RETURN_BOOL(run->conflicted);

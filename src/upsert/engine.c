@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -15,6 +16,10 @@
 
 #include "compat.h"
 #include "run.h"
+#include "util/spi.h"
+
+/* Others that are faster each time do not keep us for ever. */
+#define MAX_RUNS 20
 
 /* The innermost run: a trigger may begin one inside another. */
 OrmUpsertRun *orm_running_upsert = NULL;
@@ -36,12 +41,20 @@ run_statement(OrmUpsertRun *run)
 {
 	EphemeralNamedRelationData store;
 	QueryEnvironment *environment = orm_connect_to_store(&store, run->target, run->store);
-	OrmRunReceiver receiver = orm_make_receiver(run);
+	OrmRunReceiver receiver = orm_make_receiver(run, false);
 
 	run->deleted = orm_find_deleted_rows(run->target);
 	orm_execute_upsert_plan(orm_plan_upsert(&run->target->plan, run->target->statement, 0, NULL), run->target->statement, environment,
 							NULL, &receiver.pub);
 	SPI_finish();
+}
+
+/* The same for orm_try(). */
+static bool
+try_statement(void *arg)
+{
+	run_statement(arg);
+	return true;
 }
 
 /* Go back to before the first row of the store. */
@@ -50,6 +63,29 @@ rewind_rows(OrmUpsertRun *run)
 {
 	tuplestore_select_read_pointer(run->store, run->read_pointer);
 	tuplestore_rescan(run->store);
+}
+
+/*
+ * Run the statement; if others have deleted rows with the keys of those that it
+ * inserted, once more.
+ */
+static void
+run_until_settled(OrmUpsertRun *run)
+{
+	const OrmUpsertResults before = *run->results;
+	ErrorData  *error;
+
+	for (int runs = 1; !orm_try(try_statement, run, &error); runs++)
+	{
+		if (!run->outrun || IsolationUsesXactSnapshot() || runs == MAX_RUNS)
+			ReThrowError(error);
+		FreeErrorData(error);
+		run->ordinal = 0;
+		run->deleted = NULL;
+		run->outrun = false;
+		orm_restart_results(run->results, &before);
+		rewind_rows(run);
+	}
 }
 
 /*
@@ -70,7 +106,10 @@ write_rows(OrmUpsertRun *run, Relation rel)
 	if (!run->target->direct || !orm_write_directly(run, rel))
 	{
 		rewind_rows(run);
-		run_statement(run);
+		if (run->target->live_key)
+			run_until_settled(run);
+		else
+			run_statement(run);
 	}
 	error_context_stack = callback.previous;
 }

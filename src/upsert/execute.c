@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
@@ -50,8 +51,10 @@ receiver_shutdown(DestReceiver *self)
 {
 	OrmUpsertRun *run = ((OrmRunReceiver *) self)->run;
 
-	if (!run->reviving)
-		orm_settle_row(run);
+	if (((OrmRunReceiver *) self)->nested)
+		return;
+	orm_settle_row(run);
+	orm_check_inserted(run);
 }
 
 static void
@@ -61,7 +64,7 @@ receiver_destroy(DestReceiver *self)
 
 /* A receiver for one execution. */
 OrmRunReceiver
-orm_make_receiver(OrmUpsertRun *run)
+orm_make_receiver(OrmUpsertRun *run, bool nested)
 {
 	OrmRunReceiver receiver = {0};
 
@@ -71,6 +74,7 @@ orm_make_receiver(OrmUpsertRun *run)
 	receiver.pub.rDestroy = receiver_destroy;
 	receiver.pub.mydest = DestNone;
 	receiver.run = run;
+	receiver.nested = nested;
 	return receiver;
 }
 
@@ -148,4 +152,34 @@ orm_connect_to_store(EphemeralNamedRelation store, OrmUpsertTarget *target, Tupl
 	if (SPI_register_relation(store) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register \"%s\"", ORM_STORE_NAME);
 	return environment;
+}
+
+/* A store with one row alone. */
+Tuplestorestate *
+orm_store_of_one(TupleTableSlot *row)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
+
+	tuplestore_puttupleslot(rows, row);
+	return rows;
+}
+
+/* Execute a statement about one row of the store; its plan is kept. */
+void
+orm_execute_for_row(OrmUpsertTarget *target, TupleTableSlot *row, SPIPlanPtr *plan,
+					const char *statement, ParamListInfo params, DestReceiver *dest)
+{
+	Oid			types[2];
+	int			nargs = params ? params->numParams : 0;
+	EphemeralNamedRelationData store;
+	Tuplestorestate *rows = orm_store_of_one(row);
+	QueryEnvironment *environment = orm_connect_to_store(&store, target, rows);
+
+	Assert(nargs <= lengthof(types));
+	for (int i = 0; i < nargs; i++)
+		types[i] = params->params[i].ptype;
+	orm_execute_upsert_plan(orm_plan_upsert(plan, statement, nargs, types),
+							statement, environment, params, dest);
+	SPI_finish();
+	tuplestore_end(rows);
 }

@@ -41,11 +41,14 @@ action_of(const OrmUpsertRun *run)
 void
 orm_settle_row(OrmUpsertRun *run)
 {
+	OrmUpsertAction action = action_of(run);
 	ListCell   *lc;
 
 	if (run->ordinal == 0)
 		return;
-	orm_add_result(run->results, run->ordinal, action_of(run), run->result, !run->has_result);
+	if (action == ORM_ROW_INSERTED)
+		orm_note_inserted(run->deleted, run->row);
+	orm_add_result(run->results, run->ordinal, action, run->result, !run->has_result);
 	foreach(lc, orm_duplicates_of(run->rows, run->ordinal))
 		orm_add_result(run->results, *(int64 *) lfirst(lc), ORM_ROW_DUPLICATE,
 					   run->result, !run->has_result);

@@ -43,6 +43,7 @@ typedef struct OrmUpsertRun
 	bool		written;
 	bool		revived;
 	bool		reviving;		/* upsert_conflicts() is asked by a revival */
+	bool		outrun;			/* others were faster: to be run once more */
 	Datum		result;			/* the row to return */
 	bool		has_result;
 	int32		compared_typmod;	/* of rows that were checked */
@@ -55,13 +56,14 @@ typedef struct OrmRunReceiver
 {
 	DestReceiver pub;
 	OrmUpsertRun *run;
+	bool		nested;			/* of a statement about one row */
 } OrmRunReceiver;
 
 /* engine.c */
 extern OrmUpsertRun *orm_running_upsert;
 
 /* execute.c: what the statements return */
-extern OrmRunReceiver orm_make_receiver(OrmUpsertRun *run);
+extern OrmRunReceiver orm_make_receiver(OrmUpsertRun *run, bool nested);
 
 /* run.c: row by row */
 extern void orm_settle_row(OrmUpsertRun *run);
@@ -69,6 +71,11 @@ extern bool orm_next_row(OrmUpsertRun *run);
 extern Size orm_stored_size(const OrmUpsertRun *run);
 extern void orm_check_identity(OrmUpsertRun *run);
 extern void orm_keep_result(OrmUpsertRun *run, Datum row);
+
+/* contest.c: what others do to a row meanwhile */
+extern void orm_report_deleted(OrmUpsertRun *run);
+extern bool orm_settle_deleted(OrmUpsertRun *run, bool outrun);
+extern void orm_check_inserted(OrmUpsertRun *run);
 
 /* judge.c: what is to be done about an existing row */
 extern bool orm_row_supplies(const OrmUpsertRun *run, AttrNumber attno);

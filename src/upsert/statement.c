@@ -291,29 +291,41 @@ existing_condition(Relation rel, const OrmUpsertTarget *target)
 	return sql.data;
 }
 
+/*
+ * WHERE the row is the one that exists, and the question about it is answered
+ * with yes.  The condition stands there once for the index, and once so that
+ * the question is asked of no other row.
+ */
+static void
+write_question(StringInfo sql, Relation rel, const OrmUpsertTarget *target, const char *question)
+{
+	const char *condition = existing_condition(rel, target);
+
+	appendStringInfo(sql, " WHERE %s AND CASE WHEN %s THEN %s", condition, condition, question);
+	write_compared(sql, target);
+	appendStringInfoString(sql, ") END");
+}
+
+/* FROM the table the row that exists */
+static void
+write_look_up(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
+{
+	appendStringInfoString(sql, " FROM ");
+	write_table(sql, rel, target->alias);
+	write_question(sql, rel, target, "orm_ext.upsert_found(s.ordinal, ");
+	appendStringInfoString(sql, target->locks ? " FOR NO KEY UPDATE" : " OFFSET 0");
+}
+
 /* FROM the store, and the row that exists */
 static void
 write_source(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 {
-	const char *condition;
 	int			attno = -1;
 
 	appendStringInfoString(sql, " FROM " ORM_STORE_NAME " s LEFT JOIN LATERAL (SELECT true AS found");
 	while ((attno = bms_next_member(target->filled, attno)) >= 0)
 		appendStringInfo(sql, ", %s.%s AS c%d", target->alias, column(target, attno), attno);
-	appendStringInfoString(sql, " FROM ");
-	write_table(sql, rel, target->alias);
-
-	/*
-	 * once for the index, and once so that the question is asked of no other
-	 * row
-	 */
-	condition = existing_condition(rel, target);
-	appendStringInfo(sql, " WHERE %s AND CASE WHEN %s THEN orm_ext.upsert_found(s.ordinal, ",
-					 condition, condition);
-	write_compared(sql, target);
-	appendStringInfoString(sql, ") END");
-	appendStringInfoString(sql, target->locks ? " FOR NO KEY UPDATE" : " OFFSET 0");
+	write_look_up(sql, rel, target);
 	appendStringInfoString(sql, ") e ON true WHERE orm_ext.upsert_takes(s.ordinal, e.found)");
 }
 
@@ -432,6 +444,16 @@ write_conflict(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	appendStringInfoChar(sql, ')');
 }
 
+/* Does a condition of a partial key say that the row is live? */
+static bool
+is_about_marker(const OrmUpsertTarget *target, Node *condition)
+{
+	Bitmapset  *columns = NULL;
+
+	pull_varattnos(condition, 1, &columns);
+	return bms_is_member(target->marker.attno - FirstLowInvalidHeapAttributeNumber, columns);
+}
+
 /* Conditions of a partial key, but for the one that the row is live. */
 static void
 write_other_conditions(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
@@ -440,12 +462,23 @@ write_other_conditions(StringInfo sql, Relation rel, const OrmUpsertTarget *targ
 
 	foreach(lc, target->arbiter.predicate)
 	{
-		Bitmapset  *columns = NULL;
-
-		pull_varattnos(lfirst(lc), 1, &columns);
-		if (!bms_is_member(target->marker.attno - FirstLowInvalidHeapAttributeNumber, columns))
+		if (!is_about_marker(target, lfirst(lc)))
 			appendStringInfo(sql, " AND (%s)", write_expression(rel, lfirst(lc), target->alias));
 	}
+}
+
+/* Does the key hold among live rows alone? */
+static bool
+is_live_key(const OrmUpsertTarget *target)
+{
+	ListCell   *lc;
+
+	foreach(lc, target->arbiter.predicate)
+	{
+		if (is_about_marker(target, lfirst(lc)))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -458,8 +491,8 @@ deleted_query(Relation rel, const OrmUpsertTarget *target)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT s.ordinal, %s.ctid, %s.tableoid FROM " ORM_STORE_NAME " s JOIN ",
-					 target->alias, target->alias);
+	appendStringInfo(&sql, "SELECT s.ordinal, %s.ctid, %s.tableoid, %s.xmin FROM " ORM_STORE_NAME " s JOIN ",
+					 target->alias, target->alias, target->alias);
 	write_table(&sql, rel, target->alias);
 	appendStringInfoString(&sql, " ON ");
 	write_key_condition(&sql, rel, target);
@@ -487,6 +520,37 @@ revival(Relation rel, const OrmUpsertTarget *target)
 					 target->alias, target->alias, marker_condition(target, false));
 	write_compared(&sql, target);
 	appendStringInfo(&sql, ") RETURNING %s", target->returning ? target->alias : "true");
+	return sql.data;
+}
+
+/* The query that looks for the live row of one row of the store, and locks it to be updated. */
+static char *
+live_query(Relation rel, const OrmUpsertTarget *target)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT e.* FROM " ORM_STORE_NAME " s CROSS JOIN LATERAL (SELECT %s",
+					 target->returning ? target->alias : "true");
+	write_look_up(&sql, rel, target);
+	appendStringInfoString(&sql, ") e");
+	return sql.data;
+}
+
+/* The statement that updates it. */
+static char *
+live_update(Relation rel, const OrmUpsertTarget *target)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "UPDATE ");
+	write_table(&sql, rel, target->alias);
+	appendStringInfoString(&sql, " SET ");
+	write_list(&sql, assignments(target, "s", "c"));
+	appendStringInfoString(&sql, " FROM " ORM_STORE_NAME " s");
+	write_question(&sql, rel, target, "orm_ext.upsert_conflicts(");
+	appendStringInfo(&sql, " RETURNING %s", target->returning ? target->alias : "true");
 	return sql.data;
 }
 
@@ -518,7 +582,10 @@ orm_write_upsert_statement(Relation rel, OrmUpsertTarget *target)
 	target->statement = sql.data;
 	if (!target->soft_delete || target->options.on_deleted == ORM_DELETED_INSERT)
 		return;
+	target->live_key = is_live_key(target);
 	target->deleted_query = deleted_query(rel, target);
+	target->live_query = live_query(rel, target);
+	target->live_update = live_update(rel, target);
 	if (target->options.on_deleted == ORM_DELETED_REVIVE)
 		target->revival = revival(rel, target);
 }

@@ -113,6 +113,10 @@ drop_target(OrmUpsertTarget *target)
 		SPI_freeplan(target->plan);
 	if (target->revival_plan)
 		SPI_freeplan(target->revival_plan);
+	if (target->live_query_plan)
+		SPI_freeplan(target->live_query_plan);
+	if (target->live_update_plan)
+		SPI_freeplan(target->live_update_plan);
 	MemoryContextDelete(target->context);
 }
 

@@ -7,7 +7,8 @@
  * table, and rows.c puts them in the order of the key and drops duplicates.
  * engine.c has them written: by direct.c, or by one INSERT ... ON CONFLICT that
  * takes them from there (statement.c, execute.c) and asks back about each
- * (answers.c).  judge.c decides about existing rows, results.c counts.
+ * (answers.c).  judge.c decides about existing rows, contest.c about those that
+ * others delete or bring back meanwhile, results.c counts.
  *
  *-------------------------------------------------------------------------
  */
@@ -125,6 +126,7 @@ typedef struct OrmUpsertTarget
 	AttrNumber	version;		/* of version_column, or InvalidAttrNumber */
 	bool		version_is_kept;	/* by a trigger, or nobody can raise it */
 	bool		soft_delete;
+	bool		live_key;		/* the key holds among live rows alone */
 	OrmMarker	marker;
 
 	int			ncompared;		/* columns of an existing row that are read */
@@ -148,6 +150,10 @@ typedef struct OrmUpsertTarget
 	char	   *deleted_query;	/* finds deleted rows by key, or NULL */
 	char	   *revival;		/* brings one back, or NULL */
 	SPIPlanPtr	revival_plan;
+	char	   *live_query;		/* looks for the live row once more */
+	SPIPlanPtr	live_query_plan;
+	char	   *live_update;	/* has it take over what is supplied */
+	SPIPlanPtr	live_update_plan;
 } OrmUpsertTarget;
 
 /* Columns of the store, and the numbers of those that come first. */
@@ -245,8 +251,10 @@ extern OrmTombstones *orm_find_deleted_rows(OrmUpsertTarget *target);
 extern void orm_find_deleted_row(OrmTombstones *deleted, OrmUpsertTarget *target,
 								 TupleTableSlot *row);
 extern bool orm_deleted_row(OrmTombstones *deleted, int64 ordinal, ItemPointer tid, Oid *tableoid);
-extern void orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
+extern bool orm_revive_row(OrmUpsertTarget *target, ItemPointer tid, Oid tableoid,
 						   TupleTableSlot *row, DestReceiver *dest);
+extern void orm_note_inserted(OrmTombstones *deleted, TupleTableSlot *row);
+extern int64 orm_deleted_beside(OrmTombstones *deleted, OrmUpsertTarget *target);
 
 /* execute.c: the statements */
 extern QueryEnvironment *orm_connect_to_store(EphemeralNamedRelation store,
@@ -256,6 +264,9 @@ extern void orm_execute_upsert_plan(CachedPlan *plan, const char *source,
 									DestReceiver *dest);
 extern CachedPlan *orm_plan_upsert(SPIPlanPtr *plan, const char *statement,
 								   int nargs, Oid *argtypes);
+extern Tuplestorestate *orm_store_of_one(TupleTableSlot *row);
+extern void orm_execute_for_row(OrmUpsertTarget *target, TupleTableSlot *row, SPIPlanPtr *plan,
+								const char *statement, ParamListInfo params, DestReceiver *dest);
 
 /* answers.c: what a statement asks back */
 extern void orm_upsert_init(void);

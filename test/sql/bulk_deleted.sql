@@ -197,6 +197,14 @@ SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('soft.remark', '[{"id
 SELECT * FROM compare.failure($$SELECT orm_ext.bulk_upsert('soft.remark', '[{"id": 5, "note_id": 3}, {"id": 6, "note_id": 1}]')$$);
 
 --
+-- A trigger that forbids it: the row is skipped, as one that UPDATE passes over
+--
+CREATE FUNCTION stay_deleted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN old.n <> 2 THEN new END; END $$;
+CREATE TRIGGER stay_deleted BEFORE UPDATE ON stamped FOR EACH ROW EXECUTE FUNCTION stay_deleted();
+SELECT soft.outcome('stamped', :'three', 'conflict => ''{id}''', 'on_deleted => ''revive''');
+DROP TRIGGER stay_deleted ON stamped;
+
+--
 -- Switched off, it is a table as any
 --
 ALTER TABLE stamped DISABLE TRIGGER ALL;
