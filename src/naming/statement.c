@@ -428,31 +428,97 @@ makes_index(const Constraint *constraint)
 	return constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE;
 }
 
-/*
- * Name the constraints of a column.  Its keys become one index: that of the
- * primary key, if there is one, under the name of one that is named.
- */
-static void
-name_column_constraints(Statement *st, ColumnDef *column)
+/* A key among the constraints of a column, and what stands behind it. */
+typedef struct ColumnKey
 {
-	bool		has_named_key = false;
-	bool		has_primary_key = false;
+	Constraint *constraint;
+	bool		deferrable;
+	bool		initdeferred;
+} ColumnKey;
+
+/* The keys (ColumnKey *) among the constraints of a column, the primary key first. */
+static List *
+keys_of_column(const ColumnDef *column)
+{
+	List	   *keys = NIL;
+	ColumnKey  *key = NULL;
 	ListCell   *lc;
 
 	foreach(lc, column->constraints)
 	{
 		Constraint *constraint = castNode(Constraint, lfirst(lc));
 
-		has_named_key |= makes_index(constraint) && constraint->conname != NULL;
-		has_primary_key |= constraint->contype == CONSTR_PRIMARY;
+		switch (constraint->contype)
+		{
+			case CONSTR_PRIMARY:
+			case CONSTR_UNIQUE:
+				key = palloc0_object(ColumnKey);
+				key->constraint = constraint;
+				keys = constraint->contype == CONSTR_PRIMARY ? lcons(key, keys) : lappend(keys, key);
+				break;
+			case CONSTR_ATTR_DEFERRABLE:
+				if (key)
+					key->deferrable = true;
+				break;
+			case CONSTR_ATTR_DEFERRED:
+				if (key)
+					key->deferrable = key->initdeferred = true;
+				break;
+			case CONSTR_ATTR_NOT_DEFERRABLE:
+			case CONSTR_ATTR_IMMEDIATE:
+				break;
+			default:
+				key = NULL;		/* what follows is about this one */
+		}
 	}
+	return keys;
+}
+
+/*
+ * Does a key without a name get an index of its own?  Keys that are checked
+ * alike become one: that of the first, under the name of one that is named.
+ */
+static bool
+is_key_alone(List *keys, const Constraint *constraint)
+{
+	const ColumnKey *key = NULL;
+	bool		comes_first = true;
+	ListCell   *lc;
+
+	foreach(lc, keys)
+	{
+		key = lfirst(lc);
+		if (key->constraint == constraint)
+			break;
+	}
+	foreach(lc, keys)
+	{
+		const ColumnKey *other = lfirst(lc);
+
+		if (other == key)
+			comes_first = false;
+		else if (other->deferrable == key->deferrable &&
+				 other->initdeferred == key->initdeferred &&
+				 other->constraint->nulls_not_distinct == constraint->nulls_not_distinct &&
+				 (comes_first || other->constraint->conname != NULL))
+			return false;
+	}
+	return true;
+}
+
+/* Name the constraints of a column. */
+static void
+name_column_constraints(Statement *st, ColumnDef *column)
+{
+	List	   *keys = keys_of_column(column);
+	ListCell   *lc;
+
 	foreach(lc, column->constraints)
 	{
 		Constraint *constraint = castNode(Constraint, lfirst(lc));
-		bool		is_merged = makes_index(constraint) &&
-		(has_named_key || (has_primary_key && constraint->contype != CONSTR_PRIMARY));
 
-		if (constraint->conname != NULL || !is_merged)
+		if (constraint->conname != NULL || !makes_index(constraint) ||
+			is_key_alone(keys, constraint))
 			name_constraint(st, constraint, column->colname);
 	}
 }

@@ -10,9 +10,6 @@ Taken as right although plain PostgreSQL differs:
 - an index with expressions, INCLUDE columns, a column listed twice, or one that LIKE copies from a
   table whose column was renamed since, has another name than PostgreSQL gives;
 - a name that a statement gives later on is kept clear of, where PostgreSQL fails;
-- an unnamed key beside a named one over the same columns may have PostgreSQL's name, since the two
-  may have become one, which then has the name that was given; and a primary key without a convention
-  that ADD COLUMN makes has the name of a unique key that it is one with;
 - CREATE INDEX IF NOT EXISTS warns where a name of full length may have been cut.
 
 Left open: names that are nearly what a long constraint_name may have been cut to, and what becomes

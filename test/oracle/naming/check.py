@@ -7,7 +7,6 @@ from .answer import compare, split_notices
 from .catalog import pair, relation_rows
 from .model import is_cut, origin, possible_names, sources, Told
 from .quoting import quote
-from .templates import choice, conforms, native
 
 EXISTS = ('42P07', '42710')
 # Statements that take names which are no business of the conventions; an index may have them on one side alone.
@@ -133,8 +132,7 @@ class Check:
         """The names of what is new, and of what was there."""
         config = self.unit.config if self.settings.fill else None
         options = [possible_names(before[0], after[0], self.told, None),
-                   possible_names(before[1], after[1], self.told, config),
-                   possible_names(before[1], after[1], self.told, None)]
+                   possible_names(before[1], after[1], self.told, config)]
         for one, other in sorted(pairs.items()):
             plain, managed = after[0].objects[one], after[1].objects[other]
             if one in before[0].objects:
@@ -190,10 +188,6 @@ class Check:
             self.wrong(plain, mine, f'{where}, on the plain side: the model is wrong')
         fits = [number for number, name in enumerate(mine) if name == plain.name]
         wanted = {theirs[number] for number in fits}
-        if self.is_left_alone(managed):
-            wanted |= {options[2][managed.oid][number] for number in fits}
-        if self.is_column_key(managed):
-            wanted.add(managed.name)
         if managed.name not in wanted:
             self.wrong(managed, wanted, where)
         if managed.name != plain.name:
@@ -201,19 +195,6 @@ class Check:
             if self.unit.alike and not strange and where == 'unnamed':
                 self.wrong(managed, {plain.name}, 'all_columns is to be as PostgreSQL names')
             self.unit.alike = False
-
-    def is_left_alone(self, item):
-        """Whether a key might have become one with a named key over the same columns, for whose name it waits."""
-        things = [named.thing for named in self.told.named if named.thing.kind in ('pk', 'uq')]
-        keys = [(thing.table, thing.columns) for thing in things]
-        return item.kind in ('pk', 'uq') and (item.table, item.columns) in keys
-
-    def is_column_key(self, item):
-        """Whether a primary key of ADD COLUMN has the name of a unique key that has become one with it."""
-        config = self.unit.config
-        return (item.kind == 'pk' and config is not None and self.statement.kind in ('alter table', 'do')
-                and choice(config, item.thing()) == (native(item.thing()), 'postgres')
-                and conforms(config, item.thing().but(kind='uq'), item.name) is True)
 
     def copied_name(self, before, after, plain, managed, where, pairs):
         """A CHECK that comes from another table has that one's name."""
