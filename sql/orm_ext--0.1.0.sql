@@ -1677,6 +1677,27 @@ FROM bare AS b
 COMMENT ON VIEW orm_ext.lint_no_primary_key IS
 'Rule: a table without a primary key; partitions are left to their parents. Source: splinter 0004, SchemaCrawler, pglinter B001, active_record_doctor table_without_primary_key.';
 
+CREATE VIEW orm_ext.lint_upsert_target_missing AS
+SELECT 'upsert_target_missing' AS rule,
+	NULL::text AS severity,
+	r.schema,
+	format('%s.%I', r.object, c.conname) AS object,
+	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
+	c.oid AS objid,
+	0 AS objsubid,
+	format('primary key "%s" of table "%s" is deferrable, and there is no other unique key: upserts, foreign keys and replication cannot go by it',
+		c.conname, r.name) AS message,
+	format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s;', r.object, c.conname,
+		regexp_replace(pg_catalog.pg_get_constraintdef(c.oid), ' DEFERRABLE( INITIALLY DEFERRED)?$', '')) AS fix
+FROM pg_catalog.pg_constraint AS c
+	JOIN orm_ext.lint_relation AS r ON r.oid = c.conrelid
+WHERE c.contype = 'p' AND c.condeferrable AND NOT r.relispartition
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i
+		WHERE i.indrelid = c.conrelid AND i.indisunique AND i.indimmediate AND i.indisvalid);
+
+COMMENT ON VIEW orm_ext.lint_upsert_target_missing IS
+'Rule: a table whose keys ON CONFLICT and orm_ext.bulk_upsert() cannot go by (55000): its primary key is deferrable, and no other unique index is valid and immediate. A table without a primary key is reported as such instead. Source: PostgreSQL, CREATE TABLE, DEFERRABLE.';
+
 CREATE VIEW orm_ext.lint_missing_column AS
 SELECT 'missing_column' AS rule,
 	NULL::text AS severity,
@@ -2251,6 +2272,7 @@ FROM (VALUES
 	('invalid_index', 'warning', 'performance', true, 'an index that is not valid', 'orm_ext.lint_invalid_index'),
 	('unused_index', 'info', 'performance', false, 'an index that no query has used', 'orm_ext.lint_unused_index'),
 	('no_primary_key', 'warning', 'integrity', true, 'a table without a primary key', 'orm_ext.lint_no_primary_key'),
+	('upsert_target_missing', 'warning', 'integrity', true, 'a table without a key that an upsert can go by, its primary key being deferrable', 'orm_ext.lint_upsert_target_missing'),
 	('fk_type_mismatch', 'warning', 'integrity', true, 'a foreign key whose columns differ in type or collation from those that they refer to', 'orm_ext.lint_fk_type_mismatch'),
 	('duplicate_fk', 'warning', 'integrity', true, 'a foreign key that another one repeats', 'orm_ext.lint_duplicate_fk'),
 	('constraint_not_valid', 'warning', 'integrity', true, 'a constraint that was added NOT VALID and never validated', 'orm_ext.lint_constraint_not_valid'),
@@ -2390,7 +2412,7 @@ GRANT SELECT ON orm_ext.lint_relation, orm_ext.lint_column, orm_ext.lint_base_ty
 	orm_ext.lint_foreign_key, orm_ext.lint_foreign_key_index, orm_ext.lint_fk_without_index,
 	orm_ext.lint_fk_type_mismatch, orm_ext.lint_duplicate_fk, orm_ext.lint_constraint_not_valid,
 	orm_ext.lint_superfluous_index_pair, orm_ext.lint_superfluous_index, orm_ext.lint_invalid_index,
-	orm_ext.lint_unused_index, orm_ext.lint_no_primary_key, orm_ext.lint_missing_column,
+	orm_ext.lint_unused_index, orm_ext.lint_no_primary_key, orm_ext.lint_upsert_target_missing, orm_ext.lint_missing_column,
 	orm_ext.lint_column_type, orm_ext.lint_sequence, orm_ext.lint_sequences,
 	orm_ext.lint_soft_delete_full_unique, orm_ext.lint_soft_delete_fk_cascade, orm_ext.lint_soft_delete_index,
 	orm_ext.lint_policy_disabled, orm_ext.lint_version_column, orm_ext.lint_library_not_loaded,

@@ -199,6 +199,24 @@ CREATE TEMP TABLE no_table_of_yours (a int);
 SELECT object, message, fix FROM orm_ext.lint('shop') WHERE rule = 'no_primary_key';
 
 --
+-- upsert_target_missing
+--
+CREATE TABLE late (id int, place int, PRIMARY KEY (id) DEFERRABLE);
+CREATE TABLE later (id int, "Part" int, place int, CONSTRAINT "Later key" PRIMARY KEY (id, "Part") INCLUDE (place) DEFERRABLE INITIALLY DEFERRED, UNIQUE (place) DEFERRABLE);
+CREATE TABLE late_parted (id int PRIMARY KEY DEFERRABLE) PARTITION BY RANGE (id);
+CREATE TABLE late_parted_1 PARTITION OF late_parted FOR VALUES FROM (0) TO (100);
+-- not found: another key, also a partial one; no primary key; a key that is not deferrable
+CREATE TABLE late_beside (id int PRIMARY KEY DEFERRABLE, place int UNIQUE);
+CREATE TABLE late_partly (id int PRIMARY KEY DEFERRABLE, place int);
+CREATE UNIQUE INDEX ON late_partly (place) WHERE id > 0;
+CREATE TABLE late_unique (id int UNIQUE DEFERRABLE);
+CREATE TABLE in_time (id int PRIMARY KEY NOT DEFERRABLE);
+SELECT object, message, fix FROM orm_ext.lint('shop') WHERE rule = 'upsert_target_missing';
+\set VERBOSITY sqlstate
+SELECT FROM orm_ext.bulk_upsert('late', '[{"id": 1}]');
+\set VERBOSITY default
+
+--
 -- fk_type_mismatch, duplicate_fk, constraint_not_valid
 --
 CREATE DOMAIN parent_ref AS bigint;
