@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
@@ -280,6 +281,33 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 #define orm_insert_index_tuples(result, slot, estate) \
 	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #endif
+
+/*
+ * An update tells of summarizing indexes apart from others that need an entry
+ * (16: commit 19d8e2308).
+ */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes OrmUpdateIndexes;
+#else
+typedef bool OrmUpdateIndexes;
+#endif
+
+/* Add a row that an update has written to the indexes that it names. */
+static inline List *
+orm_update_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
+						OrmUpdateIndexes indexes)
+{
+#if PG_VERSION_NUM >= 160000
+	if (result->ri_NumIndices == 0 || indexes == TU_None)
+		return NIL;
+	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL,
+								 indexes == TU_Summarizing);
+#else
+	if (result->ri_NumIndices == 0 || !indexes)
+		return NIL;
+	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL);
+#endif
+}
 
 /* ExecutorRun() lost its flag for statements that run once (18: commit 3eea7a0c9). */
 static inline void

@@ -30,27 +30,30 @@ struct OrmInsertBuffer
 	OrmUpsertRun *run;
 	EState	   *estate;
 	ResultRelInfo *result;
-	BulkInsertState bulk;
+	BulkInsertState bulk;		/* NULL: there are too few rows for a ring of
+								 * buffers */
 	int			nrows;
 	int			nslots;			/* that were made; as many as were needed */
+	int			max_rows;
 	Size		bytes;
-	TupleTableSlot *slots[MAX_ROWS];
-	int64		ordinals[MAX_ROWS];
+	TupleTableSlot **slots;
+	int64	   *ordinals;
 };
 
 /* Begin to collect new rows. */
 OrmInsertBuffer *
 orm_begin_buffer(OrmUpsertRun *run, EState *estate, ResultRelInfo *result)
 {
-	OrmInsertBuffer *buffer = palloc_object(OrmInsertBuffer);
+	OrmInsertBuffer *buffer = palloc0_object(OrmInsertBuffer);
 
-	/* not all of it is cleared: one row may be all that comes */
-	buffer->nrows = buffer->nslots = 0;
-	buffer->bytes = 0;
 	buffer->run = run;
 	buffer->estate = estate;
 	buffer->result = result;
-	buffer->bulk = GetBulkInsertState();
+	buffer->max_rows = Min(run->nrows, MAX_ROWS);
+	buffer->slots = palloc_array(TupleTableSlot *, buffer->max_rows);
+	buffer->ordinals = palloc_array(int64, buffer->max_rows);
+	if (run->nrows > MAX_ROWS)
+		buffer->bulk = GetBulkInsertState();
 	return buffer;
 }
 
@@ -83,7 +86,7 @@ orm_buffer_row(OrmInsertBuffer *buffer, TupleTableSlot *slot)
 	ExecCopySlot(copy, slot);
 	buffer->bytes += orm_stored_size(buffer->run);
 	buffer->ordinals[buffer->nrows++] = buffer->run->ordinal;
-	if (buffer->nrows == MAX_ROWS || buffer->bytes > MAX_BYTES)
+	if (buffer->nrows == buffer->max_rows || buffer->bytes > MAX_BYTES)
 		orm_flush_buffer(buffer);
 }
 
@@ -118,6 +121,7 @@ orm_flush_buffer(OrmInsertBuffer *buffer)
 void
 orm_end_buffer(OrmInsertBuffer *buffer)
 {
-	FreeBulkInsertState(buffer->bulk);
+	if (buffer->bulk)
+		FreeBulkInsertState(buffer->bulk);
 	table_finish_bulk_insert(buffer->result->ri_RelationDesc, 0);
 }

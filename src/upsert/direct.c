@@ -16,6 +16,10 @@
  * looked up.  All that was written is rolled back to before the first row, and
  * the statement does the work.  Rows are locked in the same order both ways.
  *
+ * That takes a subtransaction, which a single row does without if it exists:
+ * either it was changed, and then nothing is written, or it is updated, and a
+ * unique violation is what ON CONFLICT would run into as well.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -54,7 +58,6 @@ typedef struct DirectWrite
 	OrmInsertBuffer *buffer;	/* ... if there are any */
 	TupleTableSlot *existing;	/* the row that has the key */
 	TupleTableSlot *new_row;
-	LockTupleMode lock;			/* that an update takes */
 } DirectWrite;
 
 /* Can a trigger of a table be fired by writing rows one by one? */
@@ -85,8 +88,8 @@ needs_domain_check(const OrmUpsertTarget *target)
 }
 
 /* May the rows of a table be written directly? */
-bool
-orm_may_write_directly(Relation rel, const OrmUpsertTarget *target)
+static bool
+may_write_directly(Relation rel, const OrmUpsertTarget *target)
 {
 	const TriggerDesc *triggers = rel->trigdesc;
 
@@ -127,27 +130,66 @@ updated_columns(const OrmUpsertTarget *target)
 	return set;
 }
 
+/*
+ * Is an existing row to be locked before it is updated?  Its triggers and
+ * conditions are to see what others have made of it, and so are generated columns.
+ */
+static bool
+locks_first(Relation rel)
+{
+	const TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	return (rel->trigdesc && rel->trigdesc->trig_update_before_row) || rel->rd_rel->relispartition ||
+		(constr && (constr->num_check > 0 || constr->has_generated_stored)) ||
+		orm_has_virtual_columns(RelationGetDescr(rel));
+}
+
+/* Find out what is to be known of a table to write its rows directly, if they may be. */
+void
+orm_prepare_direct(Relation rel, OrmUpsertTarget *target)
+{
+	int			attno = -1;
+
+	target->direct = may_write_directly(rel, target);
+	if (!target->direct)
+		return;
+	target->locks_first = locks_first(rel);
+	target->inserted = permission_columns(target->columns, target->ncolumns);
+	if (target->options.on_conflict == ORM_CONFLICT_UPDATE)
+		target->updated = updated_columns(target);
+	target->selected = permission_columns(target->compared, target->ncompared);
+	if (target->returning)
+		target->selected = bms_add_member(target->selected,
+										  InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber);
+	while ((attno = bms_next_member(target->arbiter.referenced, attno)) >= 0)
+		target->selected = bms_add_member(target->selected, attno - FirstLowInvalidHeapAttributeNumber);
+}
+
+/* The index that decides, among those that are open for writing. */
+static Relation
+arbiter_index(const DirectWrite *write)
+{
+	for (int i = 0; i < write->result->ri_NumIndices; i++)
+	{
+		if (RelationGetRelid(write->result->ri_IndexRelationDescs[i]) == write->run->target->arbiter.index)
+			return write->result->ri_IndexRelationDescs[i];
+	}
+	elog(ERROR, "index %u is not open", write->run->target->arbiter.index);
+}
+
 /* Check permissions as for the statement, and set the executor's state up. */
 static void
 begin_executor(DirectWrite *write)
 {
 	const OrmUpsertTarget *target = write->run->target;
-	const bool	updates = target->options.on_conflict == ORM_CONFLICT_UPDATE;
-	Bitmapset  *selected = permission_columns(target->compared, target->ncompared);
-	Bitmapset  *updated = updates ? updated_columns(target) : NULL;
-	EState	   *estate = CreateExecutorState();
-	int			attno = -1;
+	EState	   *estate = orm_rows_estate(write->run->rows);
 
 	if (XactReadOnly && !write->rel->rd_islocaltemp)
 		PreventCommandIfReadOnly("INSERT");
 	PreventCommandIfParallelMode("INSERT");
-	if (target->returning)
-		selected = bms_add_member(selected, InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber);
-	while ((attno = bms_next_member(target->arbiter.referenced, attno)) >= 0)
-		selected = bms_add_member(selected, attno - FirstLowInvalidHeapAttributeNumber);
 	orm_exec_range_table(estate, write->rel,
-						 ACL_SELECT | ACL_INSERT | (bms_is_empty(updated) ? 0 : ACL_UPDATE),
-						 selected, permission_columns(target->columns, target->ncolumns), updated);
+						 ACL_SELECT | ACL_INSERT | (bms_is_empty(target->updated) ? 0 : ACL_UPDATE),
+						 target->selected, target->inserted, target->updated);
 	estate->es_snapshot = GetActiveSnapshot();
 	estate->es_output_cid = GetCurrentCommandId(true);
 	write->estate = estate;
@@ -159,11 +201,11 @@ begin_executor(DirectWrite *write)
 	/* for all generated columns, before somebody asks which an update changes */
 	orm_init_generated(write->result, estate, CMD_INSERT);
 	orm_eval_plan_qual_init(&write->epq, estate);
-	write->lock = ExecUpdateLockMode(estate, write->result);
 	write->existing = table_slot_create(write->rel, &estate->es_tupleTable);
 	write->new_row = ExecInitExtraTupleSlot(estate, RelationGetDescr(write->rel), &TTSOpsVirtual);
-	write->lookup = orm_begin_lookup(target, write->rel, estate->es_snapshot, write->existing);
-	write->collects = tuplestore_tuple_count(write->run->store) > 1 &&
+	write->lookup = orm_begin_lookup(target, write->rel, arbiter_index(write), estate->es_snapshot,
+									 write->existing, write->run->nrows);
+	write->collects = write->run->nrows > 1 &&
 		(write->rel->trigdesc == NULL || !write->rel->trigdesc->trig_insert_before_row);
 }
 
@@ -253,23 +295,77 @@ form_updated_row(DirectWrite *write)
 	ExecStoreVirtualTuple(slot);
 }
 
-/* Update the existing row; false if somebody else was faster. */
+/* Does the updated row lack a value that it has to have? */
 static bool
-update_row(DirectWrite *write)
+lacks_value(const TupleTableSlot *slot)
+{
+	TupleDesc	desc = slot->tts_tupleDescriptor;
+
+	for (int i = 0; desc->constr && desc->constr->has_not_null && i < desc->natts; i++)
+	{
+		if (slot->tts_isnull[i] && TupleDescAttr(desc, i)->attnotnull)
+			return true;
+	}
+	return false;
+}
+
+/* Lock the existing row, check what it becomes and write that; a trigger may prevent it. */
+static bool
+lock_and_update(DirectWrite *write)
 {
 	TM_FailureData failure;
 
-	if (write->buffer)
-		orm_flush_buffer(write->buffer);
 	if (table_tuple_lock(write->rel, &write->existing->tts_tid, write->estate->es_snapshot,
-						 write->existing, write->estate->es_output_cid, write->lock,
+						 write->existing, write->estate->es_output_cid,
+						 ExecUpdateLockMode(write->estate, write->result),
 						 LockWaitBlock, 0, &failure) != TM_Ok)
 		return false;
 	form_updated_row(write);
 	ItemPointerSetInvalid(&write->new_row->tts_tid);
 	ExecSimpleRelationUpdate(write->result, write->estate, &write->epq,
 							 write->existing, write->new_row);
-	write->run->written = write->run->conflicted = ItemPointerIsValid(&write->new_row->tts_tid);
+	write->run->written = ItemPointerIsValid(&write->new_row->tts_tid);
+	return true;
+}
+
+/* The same where there is nothing to be checked and fired before it is written. */
+static bool
+update_at_once(DirectWrite *write)
+{
+	TM_FailureData failure;
+	LockTupleMode lock;
+	OrmUpdateIndexes indexes;
+	List	   *recheck;
+
+	CheckCmdReplicaIdentity(write->rel, CMD_UPDATE);
+	if (table_tuple_update(write->rel, &write->existing->tts_tid, write->new_row,
+						   write->estate->es_output_cid, write->estate->es_snapshot,
+						   InvalidSnapshot, true, &failure, &lock, &indexes) != TM_Ok)
+		return false;
+	recheck = orm_update_index_tuples(write->result, write->new_row, write->estate, indexes);
+	ExecARUpdateTriggers(write->estate, write->result, NULL, NULL, &write->existing->tts_tid, NULL,
+						 write->new_row, recheck, NULL, false);
+	list_free(recheck);
+	write->run->written = true;
+	return true;
+}
+
+/* Update the existing row; false if somebody else was faster. */
+static bool
+update_row(DirectWrite *write)
+{
+	bool		locks_first = write->run->target->locks_first;
+
+	if (write->buffer)
+		orm_flush_buffer(write->buffer);
+	if (!locks_first)
+	{
+		form_updated_row(write);
+		locks_first = lacks_value(write->new_row);
+	}
+	if (!(locks_first ? lock_and_update(write) : update_at_once(write)))
+		return false;
+	write->run->conflicted = write->run->written;
 	keep_row(write, write->run->written ? write->new_row : write->existing);
 	return true;
 }
@@ -285,18 +381,12 @@ read_existing(DirectWrite *write)
 										&run->existing_nulls[i]);
 }
 
-/* Write one row of the store; false if the statement has to do it. */
+/* Do what is to be done about the existing row; false if the statement has to do it. */
 static bool
-write_row(DirectWrite *write)
+treat_existing(DirectWrite *write)
 {
 	OrmUpsertRun *run = write->run;
 
-	ResetPerTupleExprContext(write->estate);
-	if (!orm_look_up(write->lookup, run->row))
-	{
-		insert_row(write);
-		return true;
-	}
 	read_existing(write);
 	run->verdict = orm_judge(run);
 	if (run->verdict == ORM_VERDICT_DELETED)
@@ -307,38 +397,122 @@ write_row(DirectWrite *write)
 	return true;
 }
 
+/* Begin a command. */
+static void
+begin_command(DirectWrite *write)
+{
+	CommandCounterIncrement();
+	PushCopiedSnapshot(GetTransactionSnapshot());
+	UpdateActiveSnapshotCommandId();
+	begin_executor(write);
+	orm_stamps.label_upsert(write->estate);
+}
+
+/* Release what a command holds, but for the state that it has in common with the rows. */
+static void
+end_command(DirectWrite *write)
+{
+	orm_end_lookup(write->lookup);
+	if (write->buffer)
+		orm_end_buffer(write->buffer);
+	EvalPlanQualEnd(&write->epq);
+	ExecCloseResultRelations(write->estate);
+	ExecResetTupleTable(write->estate->es_tupleTable, false);
+	write->estate->es_tupleTable = NIL;
+	PopActiveSnapshot();
+}
+
 /* Write all rows, as one command; false if the statement has to do it. */
 static bool
 write_rows(void *arg)
 {
-	DirectWrite write = *(DirectWrite *) arg;
-	OrmUpsertRun *run = write.run;
+	DirectWrite *write = arg;
 	bool		done = true;
 
-	CommandCounterIncrement();
-	PushCopiedSnapshot(GetTransactionSnapshot());
-	UpdateActiveSnapshotCommandId();
-	begin_executor(&write);
-	orm_stamps.label_upsert(write.estate);
+	begin_command(write);
 	AfterTriggerBeginQuery();
-
-	while (done && orm_next_row(run))
+	while (done && orm_next_row(write->run))
 	{
 		CHECK_FOR_INTERRUPTS();
-		done = write_row(&write);
+		if (orm_look_up(write->lookup, write->run->row))
+			done = treat_existing(write);
+		else
+			insert_row(write);
 	}
-	if (done && write.buffer)
-		orm_flush_buffer(write.buffer);
+	if (done && write->buffer)
+		orm_flush_buffer(write->buffer);
 	if (done)
-		AfterTriggerEndQuery(write.estate);
-	orm_end_lookup(write.lookup);
-	if (write.buffer)
-		orm_end_buffer(write.buffer);
-	EvalPlanQualEnd(&write.epq);
-	ExecCloseResultRelations(write.estate);
-	ExecResetTupleTable(write.estate->es_tupleTable, false);
-	FreeExecutorState(write.estate);
-	PopActiveSnapshot();
+		AfterTriggerEndQuery(write->estate);
+	end_command(write);
+	if (done)
+		CommandCounterIncrement();
+	return done;
+}
+
+/*
+ * Insert the only row, in a subtransaction that releases what its triggers have
+ * taken: all else belongs to the command.
+ */
+static bool
+insert_only_row(void *arg)
+{
+	DirectWrite *write = arg;
+	EState	   *estate = write->estate;
+	List	   *relations = estate->es_opened_result_relations;
+
+	AfterTriggerBeginQuery();
+	insert_row(write);
+	orm_settle_row(write->run);
+	AfterTriggerEndQuery(estate);
+	ExecResetTupleTable(estate->es_tupleTable, false);
+	estate->es_opened_result_relations = NIL;
+	ExecCloseResultRelations(estate);
+	estate->es_opened_result_relations = relations;
+	return true;
+}
+
+/* Try to insert the only row. */
+static bool
+try_to_insert(DirectWrite *write, ErrorData **error)
+{
+	EState	   *estate = write->estate;
+	List	   *slots = estate->es_tupleTable;
+	bool		done;
+
+	estate->es_tupleTable = NIL;
+	done = orm_try(insert_only_row, write, error);
+	estate->es_tupleTable = slots;
+	estate->es_trig_target_relations = NIL;
+	return done;
+}
+
+/* Update the only row, unless it is the same; without a subtransaction. */
+static bool
+treat_only_row(DirectWrite *write)
+{
+	bool		done;
+
+	AfterTriggerBeginQuery();
+	done = treat_existing(write);
+	if (done)
+		orm_settle_row(write->run);
+	AfterTriggerEndQuery(write->estate);
+	return done;
+}
+
+/* Write the only row; false if the statement has to do it, maybe because of an error. */
+static bool
+write_only_row(DirectWrite *write, ErrorData **error)
+{
+	bool		done;
+
+	begin_command(write);
+	(void) orm_next_row(write->run);
+	if (orm_look_up(write->lookup, write->run->row))
+		done = treat_only_row(write);
+	else
+		done = try_to_insert(write, error);
+	end_command(write);
 	if (done)
 		CommandCounterIncrement();
 	return done;
@@ -353,7 +527,7 @@ orm_write_directly(OrmUpsertRun *run, Relation rel)
 {
 	const OrmUpsertResults before = *run->results;
 	DirectWrite write = {.run = run,.rel = rel};
-	ErrorData  *error;
+	ErrorData  *error = NULL;
 
 	/*
 	 * Those who wait for rows of a savepoint are to go on when it is rolled
@@ -363,7 +537,7 @@ orm_write_directly(OrmUpsertRun *run, Relation rel)
 	if (GetCurrentTransactionNestLevel() > 1)
 		return false;
 
-	if (orm_try(write_rows, &write, &error))
+	if (run->nrows == 1 ? write_only_row(&write, &error) : orm_try(write_rows, &write, &error))
 		return true;
 
 	/* the statement may know how to avoid it */
@@ -371,7 +545,8 @@ orm_write_directly(OrmUpsertRun *run, Relation rel)
 		ReThrowError(error);
 	if (error)
 		FreeErrorData(error);
-	run->ordinal = 0;
+	/* its slots hold nothing: what they held was released with the subtransaction */
+	orm_rows_estate(run->rows)->es_tupleTable = NIL;
 	orm_restart_results(run->results, &before);
 	return false;
 }

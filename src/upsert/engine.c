@@ -57,14 +57,6 @@ try_statement(void *arg)
 	return true;
 }
 
-/* Go back to before the first row of the store. */
-static void
-rewind_rows(OrmUpsertRun *run)
-{
-	tuplestore_select_read_pointer(run->store, run->read_pointer);
-	tuplestore_rescan(run->store);
-}
-
 /*
  * Run the statement; if others have deleted rows with the keys of those that it
  * inserted, once more.
@@ -84,7 +76,7 @@ run_until_settled(OrmUpsertRun *run)
 		run->deleted = NULL;
 		run->outrun = false;
 		orm_restart_results(run->results, &before);
-		rewind_rows(run);
+		orm_rewind_rows(run);
 	}
 }
 
@@ -97,15 +89,14 @@ write_rows(OrmUpsertRun *run, Relation rel)
 {
 	ErrorContextCallback callback;
 
-	run->read_pointer = tuplestore_alloc_read_pointer(run->store, EXEC_FLAG_REWIND);
-	rewind_rows(run);
 	callback.callback = describe_row;
 	callback.arg = run;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	if (!run->target->direct || !orm_write_directly(run, rel))
 	{
-		rewind_rows(run);
+		orm_open_store(run);
+		orm_rewind_rows(run);
 		if (run->target->live_key)
 			run_until_settled(run);
 		else
@@ -137,20 +128,21 @@ run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
 	run.table = RelationGetRelationName(rel);
 	run.rows = orm_begin_rows(target, results);
 	read_rows(run.rows, source);
-	run.store = orm_finish_rows(run.rows);
+	run.nrows = orm_finish_rows(run.rows);
+	run.row = orm_stored_row(run.rows);
 
 	run.context = CurrentMemoryContext;
 	run.row_context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert row",
 											ALLOCSET_SMALL_SIZES);
-	run.row = MakeSingleTupleTableSlot(target->store, &TTSOpsMinimalTuple);
 	run.compared_typmod = -1;
 	run.trigger_depth = orm_trigger_depth();
 	run.existing = palloc_array(Datum, target->ncompared + 1);
 	run.existing_nulls = palloc_array(bool, target->ncompared + 1);
 
 	orm_running_upsert = &run;
+	if (!orm_is_only_row(run.rows))
+		orm_open_store(&run);
 	write_rows(&run, rel);
-	ExecDropSingleTupleTableSlot(run.row);
 	orm_end_rows(run.rows);
 }
 

@@ -6,9 +6,10 @@
  * Keys come in the order of the index.  So when one is not there, the index is
  * asked which entry comes next: the keys before that are not there either, and
  * beyond the last entry none is.  Appending rows takes two look-ups for all.
- * Where it does not pay, since new keys stand between existing ones, it is given
- * up.  Entries that others add behind our back are what the unique check of the
- * index finds.
+ * It takes as long as some look-ups, since a page of the index is read to its
+ * end, so a handful of rows does without; and where it does not pay, since new
+ * keys stand between existing ones, it is given up.  Entries that others add
+ * behind our back are what the unique check of the index finds.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,7 +32,6 @@ struct OrmLookup
 	const OrmUpsertTarget *target;
 	Relation	index;
 	IndexScanDesc scan;
-	ScanKeyData keys[INDEX_MAX_KEYS];
 	TupleTableSlot *found;
 
 	/* what comes next: only for an index with one column */
@@ -43,10 +43,15 @@ struct OrmLookup
 	bool		has_next;
 	bool		at_end;			/* there is none */
 	int			credit;			/* may the index be asked? */
+
+	ScanKeyData keys[FLEXIBLE_ARRAY_MEMBER];
 };
 
 /* What it costs to ask, in look-ups that are saved. */
-#define COST_OF_NEXT 4
+#define COST_OF_NEXT 6
+
+/* Rows that are too few to ask. */
+#define TOO_FEW_ROWS 30
 
 /*
  * Can the index be asked for what comes next?  It has one column, ascends, and
@@ -59,23 +64,26 @@ tells_next(Relation index, const OrmArbiter *arbiter)
 		TupleDescAttr(RelationGetDescr(index), 0)->atttypid != CSTRINGOID;
 }
 
-/* Prepare to look rows up; the slot is where one that is found is put. */
+/*
+ * Prepare to look so many rows up in an index that stays open; the slot is
+ * where one that is found is put.
+ */
 OrmLookup *
-orm_begin_lookup(const OrmUpsertTarget *target, Relation rel, Snapshot snapshot,
-				 TupleTableSlot *slot)
+orm_begin_lookup(const OrmUpsertTarget *target, Relation rel, Relation index,
+				 Snapshot snapshot, TupleTableSlot *slot, int64 nrows)
 {
 	const OrmArbiter *arbiter = &target->arbiter;
-	OrmLookup  *lookup = palloc0_object(OrmLookup);
+	OrmLookup  *lookup = palloc0(offsetof(OrmLookup, keys) + sizeof(ScanKeyData) * arbiter->nkeys);
 
 	lookup->target = target;
 	lookup->found = slot;
 	lookup->context = CurrentMemoryContext;
-	lookup->index = index_open(arbiter->index, AccessShareLock);
+	lookup->index = index;
 	for (int i = 0; i < arbiter->nkeys; i++)
 		ScanKeyEntryInitialize(&lookup->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
 							   arbiter->collations[i], get_opcode(arbiter->equals[i]), (Datum) 0);
 	lookup->scan = orm_index_beginscan(rel, lookup->index, snapshot, arbiter->nkeys, 0);
-	if (tells_next(lookup->index, arbiter))
+	if (nrows > TOO_FEW_ROWS && tells_next(lookup->index, arbiter))
 	{
 		Oid			operator = get_opfamily_member(lookup->index->rd_opfamily[0], arbiter->types[0],
 												   arbiter->types[0], BTGreaterEqualStrategyNumber);
@@ -182,5 +190,4 @@ void
 orm_end_lookup(OrmLookup *lookup)
 {
 	index_endscan(lookup->scan);
-	index_close(lookup->index, NoLock);
 }

@@ -38,14 +38,15 @@ struct OrmUpsertRows
 	MemoryContext context;		/* lives as long as the rows are read */
 	OrmInputRow row;			/* the one that is being read */
 
-	EState	   *estate;
+	EState	   *estate;			/* for whoever writes them, too */
 	ExprState **defaults;		/* by column */
 	ExprState  *keys[INDEX_MAX_KEYS];	/* where they are computed */
 	ExprState  *predicate;
 	bool		computes_key;	/* is there any of these? */
-	TupleTableSlot *input;		/* the row as the table has it */
+	TupleTableSlot *input;		/* the row as the table has it, for these */
 
 	TupleTableSlot *first;		/* the only row so far, before a sort begins */
+	bool		has_first;
 	TupleTableSlot *stored;
 	Tuplesortstate *sort;
 	FmgrInfo	equals[INDEX_MAX_KEYS];
@@ -74,13 +75,14 @@ prepare_key(OrmUpsertRows *rows)
 			rows->keys[i] = ExecPrepareExpr((Expr *) arbiter->computed[i], rows->estate);
 			rows->computes_key = true;
 		}
-		fmgr_info_cxt(get_opcode(arbiter->equals[i]), &rows->equals[i], rows->context);
 	}
 	if (arbiter->computed_predicate)
 	{
 		rows->predicate = ExecPrepareQual(arbiter->computed_predicate, rows->estate);
 		rows->computes_key = true;
 	}
+	if (rows->computes_key)
+		rows->input = MakeSingleTupleTableSlot(target->rowtype, &TTSOpsVirtual);
 }
 
 /* Begin to read rows; those that are dropped as duplicates go to the results. */
@@ -98,9 +100,8 @@ orm_begin_rows(OrmUpsertTarget *target, OrmUpsertResults *results)
 	rows->row.present = palloc_array(bool, natts);
 	rows->estate = CreateExecutorState();
 	rows->defaults = palloc0_array(ExprState *, natts);
-	rows->input = MakeSingleTupleTableSlot(target->rowtype, &TTSOpsVirtual);
 	rows->stored = MakeSingleTupleTableSlot(target->store, &TTSOpsVirtual);
-	rows->store = tuplestore_begin_heap(true, false, work_mem);
+	rows->first = MakeSingleTupleTableSlot(target->store, &TTSOpsMinimalTuple);
 	prepare_key(rows);
 	return rows;
 }
@@ -272,6 +273,8 @@ begin_sort(OrmUpsertRows *rows)
 	bool		nulls_first[INDEX_MAX_KEYS + 2] = {0};
 	int			n = 0;
 
+	for (int i = 0; i < target->arbiter.nkeys; i++)
+		fmgr_info_cxt(get_opcode(target->arbiter.equals[i]), &rows->equals[i], rows->context);
 	if (target->may_lack_key)
 	{
 		columns[n] = ORM_STORE_KEYED;
@@ -298,10 +301,10 @@ orm_put_row(OrmUpsertRows *rows)
 	drop_kept_nulls(rows);
 	form_stored_row(rows);
 	MemoryContextSwitchTo(rows->context);
-	if (rows->first == NULL)
+	if (!rows->has_first)
 	{
-		rows->first = MakeSingleTupleTableSlot(rows->target->store, &TTSOpsMinimalTuple);
 		ExecCopySlot(rows->first, rows->stored);
+		rows->has_first = true;
 		return;
 	}
 	if (rows->sort == NULL)
@@ -495,6 +498,7 @@ store_sorted_rows(OrmUpsertRows *rows)
 	TupleTableSlot *next = MakeSingleTupleTableSlot(rows->target->store, &TTSOpsMinimalTuple);
 	TupleTableSlot *swap;
 
+	rows->store = tuplestore_begin_heap(true, false, work_mem);
 	tuplesort_performsort(rows->sort);
 	(void) tuplesort_gettupleslot(rows->sort, true, true, held, NULL);
 	while (tuplesort_gettupleslot(rows->sort, true, true, next, NULL))
@@ -525,28 +529,61 @@ store_sorted_rows(OrmUpsertRows *rows)
 	rows->sort = NULL;
 }
 
-/* All rows were put: the store that holds them, in order. */
-Tuplestorestate *
+/* All rows were put: how many there are, each key once. */
+int64
 orm_finish_rows(OrmUpsertRows *rows)
 {
 	MemoryContextSwitchTo(rows->context);
 	if (rows->sort)
 		store_sorted_rows(rows);
-	else if (rows->first)
-		tuplestore_puttupleslot(rows->store, rows->first);
 	/* the last row was announced, but there was none */
 	rows->results->input = rows->row.ordinal - 1;
+	return rows->store ? tuplestore_tuple_count(rows->store) : rows->has_first;
+}
+
+/* The slot for rows of the store. */
+TupleTableSlot *
+orm_stored_row(OrmUpsertRows *rows)
+{
+	return rows->first;
+}
+
+/* Is there one row, which is in the slot without any store? */
+bool
+orm_is_only_row(const OrmUpsertRows *rows)
+{
+	return rows->has_first && rows->store == NULL;
+}
+
+/* The store that holds the rows, in order; a row alone is put there for those who ask. */
+Tuplestorestate *
+orm_store_rows(OrmUpsertRows *rows)
+{
+	if (rows->store == NULL)
+	{
+		rows->store = tuplestore_begin_heap(true, false, work_mem);
+		if (rows->has_first)
+			tuplestore_puttupleslot(rows->store, rows->first);
+	}
 	return rows->store;
+}
+
+/* The executor's state, whose memory for a row is that of the row in hand. */
+EState *
+orm_rows_estate(OrmUpsertRows *rows)
+{
+	return rows->estate;
 }
 
 /* Release what is held for the rows. */
 void
 orm_end_rows(OrmUpsertRows *rows)
 {
-	tuplestore_end(rows->store);
-	ExecDropSingleTupleTableSlot(rows->input);
+	if (rows->store)
+		tuplestore_end(rows->store);
+	if (rows->input)
+		ExecDropSingleTupleTableSlot(rows->input);
 	ExecDropSingleTupleTableSlot(rows->stored);
-	if (rows->first)
-		ExecDropSingleTupleTableSlot(rows->first);
+	ExecDropSingleTupleTableSlot(rows->first);
 	FreeExecutorState(rows->estate);
 }

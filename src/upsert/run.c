@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_attribute.h"
+#include "executor/executor.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -55,24 +56,59 @@ orm_settle_row(OrmUpsertRun *run)
 	run->ordinal = 0;
 }
 
-/* Go on to the next row of the store; false at the end. */
-bool
-orm_next_row(OrmUpsertRun *run)
+/* Have the rows in a store, to read them with a pointer of our own. */
+void
+orm_open_store(OrmUpsertRun *run)
+{
+	if (run->store)
+		return;
+	run->store = orm_store_rows(run->rows);
+	run->read_pointer = tuplestore_alloc_read_pointer(run->store, EXEC_FLAG_REWIND);
+}
+
+/* Go back to before the first row. */
+void
+orm_rewind_rows(OrmUpsertRun *run)
+{
+	run->ordinal = 0;
+	run->is_read = false;
+	if (run->store == NULL)
+		return;
+	tuplestore_select_read_pointer(run->store, run->read_pointer);
+	tuplestore_rescan(run->store);
+}
+
+/* Fetch the next row; the only one is in its slot already. */
+static bool
+fetch_row(OrmUpsertRun *run)
 {
 	MemoryContext oldcontext;
-	bool		found;
-	bool		isnull;
+	bool		found = !run->is_read;
 
-	orm_settle_row(run);
-	MemoryContextReset(run->row_context);
-	orm_forget_defaults(run->rows);
+	if (run->store == NULL)
+	{
+		run->is_read = true;
+		return found;
+	}
 
 	/* a row from disk is the slot's to free, later than the executor's row */
 	oldcontext = MemoryContextSwitchTo(run->context);
 	tuplestore_select_read_pointer(run->store, run->read_pointer);
 	found = tuplestore_gettupleslot(run->store, true, false, run->row);
 	MemoryContextSwitchTo(oldcontext);
-	if (!found)
+	return found;
+}
+
+/* Go on to the next row of the store; false at the end. */
+bool
+orm_next_row(OrmUpsertRun *run)
+{
+	bool		isnull;
+
+	orm_settle_row(run);
+	MemoryContextReset(run->row_context);
+	orm_forget_defaults(run->rows);
+	if (!fetch_row(run))
 		return false;
 	run->ordinal = DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull));
 	run->verdict = ORM_VERDICT_NEW;

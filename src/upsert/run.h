@@ -29,8 +29,10 @@ typedef struct OrmUpsertRun
 	OrmUpsertRows *rows;
 	OrmUpsertResults *results;
 	OrmTombstones *deleted;
-	Tuplestorestate *store;
+	int64		nrows;			/* to be written */
+	Tuplestorestate *store;		/* of them, NULL as long as one row is enough */
 	int			read_pointer;
+	bool		is_read;		/* that row, where there is no store */
 	const char *table;			/* for messages */
 	int			trigger_depth;	/* in which the run began */
 
@@ -66,6 +68,8 @@ extern OrmUpsertRun *orm_running_upsert;
 extern OrmRunReceiver orm_make_receiver(OrmUpsertRun *run, bool nested);
 
 /* run.c: row by row */
+extern void orm_open_store(OrmUpsertRun *run);
+extern void orm_rewind_rows(OrmUpsertRun *run);
 extern void orm_settle_row(OrmUpsertRun *run);
 extern bool orm_next_row(OrmUpsertRun *run);
 extern Size orm_stored_size(const OrmUpsertRun *run);
@@ -86,8 +90,8 @@ extern Datum orm_next_version(const OrmUpsertTarget *target, Datum version);
 /* lookup.c: the row that has a key */
 typedef struct OrmLookup OrmLookup;
 
-extern OrmLookup *orm_begin_lookup(const OrmUpsertTarget *target, Relation rel,
-								   Snapshot snapshot, TupleTableSlot *slot);
+extern OrmLookup *orm_begin_lookup(const OrmUpsertTarget *target, Relation rel, Relation index,
+								   Snapshot snapshot, TupleTableSlot *slot, int64 nrows);
 extern bool orm_look_up(OrmLookup *lookup, TupleTableSlot *row);
 extern void orm_end_lookup(OrmLookup *lookup);
 
@@ -100,7 +104,7 @@ extern void orm_flush_buffer(OrmInsertBuffer *buffer);
 extern void orm_end_buffer(OrmInsertBuffer *buffer);
 
 /* direct.c: without a statement */
-extern bool orm_may_write_directly(Relation rel, const OrmUpsertTarget *target);
+extern void orm_prepare_direct(Relation rel, OrmUpsertTarget *target);
 extern bool orm_write_directly(OrmUpsertRun *run, Relation rel);
 
 #endif							/* ORM_UPSERT_RUN_H */

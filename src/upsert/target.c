@@ -18,7 +18,6 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -64,41 +63,61 @@ orm_open_upsert_target(Oid relid)
 	return rel;
 }
 
+/* Add a number to a key. */
+static void
+add_number(StringInfo key, uint32 number)
+{
+	appendBinaryStringInfo(key, (char *) &number, sizeof(number));
+}
+
+/* Add a name to a key, with its end. */
+static void
+add_name(StringInfo key, const char *name)
+{
+	appendBinaryStringInfo(key, name, strlen(name) + 1);
+}
+
 /* Add names to a key. */
 static void
 add_names(StringInfo key, List *names)
 {
 	ListCell   *lc;
 
+	add_number(key, list_length(names));
 	foreach(lc, names)
-		appendStringInfo(key, "%s,", quote_identifier(lfirst(lc)));
-	appendStringInfoChar(key, ';');
+		add_name(key, lfirst(lc));
 }
 
-/* All that a target depends on, as a string. */
-static char *
-make_cache_key(Relation rel, const OrmUpsertSource *source,
+/*
+ * All that a target depends on, as bytes: it is made for each call, so nothing
+ * is printed.
+ */
+static void
+make_cache_key(StringInfo key, Relation rel, const OrmUpsertSource *source,
 			   const OrmUpsertOptions *options, bool returning)
 {
-	StringInfoData key;
 	ListCell   *lc;
 	int			attno = -1;
 
-	initStringInfo(&key);
-	appendStringInfo(&key, "%u %u %d%d%d%d%d%d;", RelationGetRelid(rel), GetUserId(), returning,
-					 options->on_conflict, options->on_duplicate, options->on_deleted,
-					 options->update_all, orm_soft_delete_active(RelationGetRelid(rel)));
+	initStringInfo(key);
+	add_number(key, RelationGetRelid(rel));
+	add_number(key, GetUserId());
+	appendStringInfoChar(key, options->on_conflict);
+	appendStringInfoChar(key, options->on_duplicate);
+	appendStringInfoChar(key, options->on_deleted);
+	appendStringInfoChar(key, options->update_all);
+	appendStringInfoChar(key, returning);
+	appendStringInfoChar(key, orm_soft_delete_active(RelationGetRelid(rel)));
+	add_number(key, list_length(source->columns));
 	foreach(lc, source->columns)
-		appendStringInfo(&key, "%d,", lfirst_int(lc));
-	appendStringInfoChar(&key, ';');
+		add_number(key, lfirst_int(lc));
+	add_number(key, bms_num_members(source->partial));
 	while ((attno = bms_next_member(source->partial, attno)) >= 0)
-		appendStringInfo(&key, "%d,", attno);
-	appendStringInfoChar(&key, ';');
-	add_names(&key, options->conflict);
-	add_names(&key, options->update_columns);
+		add_number(key, attno);
+	add_names(key, options->conflict);
+	add_names(key, options->update_columns);
 	if (options->version_column)
-		appendStringInfoString(&key, quote_identifier(options->version_column));
-	return key.data;
+		add_name(key, options->version_column);
 }
 
 /* Drop a target, unless a call uses it, which then drops it. */
@@ -122,7 +141,7 @@ drop_target(OrmUpsertTarget *target)
 
 /* A target that was made before and is still good. */
 static OrmUpsertTarget *
-find_target(const char *key)
+find_target(const StringInfoData *key)
 {
 	OrmUpsertTarget *found = NULL;
 	ListCell   *lc;
@@ -131,7 +150,7 @@ find_target(const char *key)
 	{
 		OrmUpsertTarget *target = lfirst(lc);
 
-		if (strcmp(target->cache_key, key) == 0)
+		if (target->key_length == key->len && memcmp(target->cache_key, key->data, key->len) == 0)
 		{
 			found = target;
 			break;
@@ -162,13 +181,13 @@ fill_target(OrmUpsertTarget *target, Relation rel, const OrmUpsertSource *source
 	orm_find_arbiter(rel, options->conflict, &target->arbiter);
 	orm_choose_columns(rel, source, options, target);
 	orm_write_upsert_statement(rel, target);
-	target->direct = orm_may_write_directly(rel, target);
+	orm_prepare_direct(rel, target);
 	AtEOXact_GUC(true, level);
 }
 
 /* Make a target and keep it. */
 static OrmUpsertTarget *
-make_target(const char *key, Relation rel, const OrmUpsertSource *source,
+make_target(const StringInfoData *key, Relation rel, const OrmUpsertSource *source,
 			const OrmUpsertOptions *options, bool returning)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert target",
@@ -178,7 +197,8 @@ make_target(const char *key, Relation rel, const OrmUpsertSource *source,
 
 	orm_policy_watch(RelationGetRelid(rel));
 	target->context = context;
-	target->cache_key = pstrdup(key);
+	target->cache_key = memcpy(palloc(key->len), key->data, key->len);
+	target->key_length = key->len;
 	target->generation = orm_policy_generation();
 	fill_target(target, rel, source, options, returning);
 
@@ -202,13 +222,15 @@ OrmUpsertTarget *
 orm_begin_upsert_target(Relation rel, const OrmUpsertSource *source,
 						const OrmUpsertOptions *options, bool returning)
 {
-	char	   *key = make_cache_key(rel, source, options, returning);
-	OrmUpsertTarget *target = find_target(key);
+	StringInfoData key;
+	OrmUpsertTarget *target;
 
+	make_cache_key(&key, rel, source, options, returning);
+	target = find_target(&key);
 	if (target == NULL)
-		target = make_target(key, rel, source, options, returning);
+		target = make_target(&key, rel, source, options, returning);
 	target->uses++;
-	pfree(key);
+	pfree(key.data);
 	return target;
 }
 

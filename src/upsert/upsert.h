@@ -105,7 +105,8 @@ typedef struct OrmArbiter
  */
 typedef struct OrmUpsertTarget
 {
-	char	   *cache_key;
+	char	   *cache_key;		/* bytes */
+	int			key_length;
 	MemoryContext context;
 	uint64		generation;		/* of the policies, when this was made */
 	int			uses;			/* by calls that are running */
@@ -136,6 +137,11 @@ typedef struct OrmUpsertTarget
 								 * existing one */
 
 	bool		direct;			/* may rows be written without a statement? */
+	bool		locks_first;	/* ... and is one to be locked before that? */
+	Bitmapset  *selected;		/* columns whose privileges are then checked,
+								 * offset as those are */
+	Bitmapset  *inserted;
+	Bitmapset  *updated;
 	bool		locks;			/* is an existing row locked when it is found? */
 
 	TupleDesc	store;
@@ -238,7 +244,11 @@ extern OrmUpsertRows *orm_begin_rows(OrmUpsertTarget *target, OrmUpsertResults *
 extern OrmInputRow *orm_input_row(OrmUpsertRows *rows);
 extern void orm_scan_input_row(OrmInputRow *row, TupleTableSlot *slot);
 extern void orm_put_row(OrmUpsertRows *rows);
-extern Tuplestorestate *orm_finish_rows(OrmUpsertRows *rows);
+extern int64 orm_finish_rows(OrmUpsertRows *rows);
+extern TupleTableSlot *orm_stored_row(OrmUpsertRows *rows);
+extern bool orm_is_only_row(const OrmUpsertRows *rows);
+extern Tuplestorestate *orm_store_rows(OrmUpsertRows *rows);
+extern EState *orm_rows_estate(OrmUpsertRows *rows);
 extern Datum orm_default_value(OrmUpsertRows *rows, AttrNumber attno, bool *isnull);
 extern List *orm_duplicates_of(OrmUpsertRows *rows, int64 ordinal);
 extern void orm_forget_defaults(OrmUpsertRows *rows);
