@@ -27,7 +27,7 @@ REGRESS        = setup status declaration follow marker_types \
 	naming_audit naming_privileges naming18 \
 	lint lint_rules lint_naming lint_soft_delete \
 	bulk_setup bulk_upsert bulk_keys bulk_types bulk_partial bulk_options bulk_deleted \
-	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways bulk_collation \
+	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways bulk_single bulk_collation \
 	bulk_copy bulk_copy16 bulk_copy17 bulk18 \
 	batch batch_jobs batch_policies
 REGRESS_OPTS   = --inputdir=test

@@ -132,35 +132,13 @@ table_of_array(FunctionCallInfo fcinfo)
 	return table_of_type(OidIsValid(type) ? get_element_type(getBaseType(type)) : InvalidOid);
 }
 
-/*
- * The type of the counts.  It is the same for all functions and all calls, and
- * takes longer to find out than a row to upsert.
- */
-static TupleDesc
-count_type(void)
-{
-	static TupleDesc desc = NULL;
-
-	if (desc == NULL)
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(CacheMemoryContext);
-		TupleDesc	counts = CreateTemplateTupleDesc(4);
-
-		TupleDescInitEntry(counts, 1, "inserted", INT8OID, -1, 0);
-		TupleDescInitEntry(counts, 2, "updated", INT8OID, -1, 0);
-		TupleDescInitEntry(counts, 3, "unchanged", INT8OID, -1, 0);
-		TupleDescInitEntry(counts, 4, "skipped", INT8OID, -1, 0);
-		desc = BlessTupleDesc(counts);
-		MemoryContextSwitchTo(oldcontext);
-	}
-	return desc;
-}
-
-/* The counts that a caller is told. */
+/* The counts that a caller is told, in the type that the function returns. */
 static Datum
-count_row(const OrmUpsertResults *results)
+count_row(FunctionCallInfo fcinfo, const OrmUpsertResults *results)
 {
 	const int64 *counts = results->counts;
+	TupleDesc	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	HeapTuple	row;
 	bool		nulls[4] = {0};
 	Datum		values[4] = {
 		Int64GetDatum(counts[ORM_ROW_INSERTED]),
@@ -169,7 +147,9 @@ count_row(const OrmUpsertResults *results)
 		Int64GetDatum(counts[ORM_ROW_SKIPPED] + counts[ORM_ROW_STALE] + counts[ORM_ROW_DUPLICATE])
 	};
 
-	return HeapTupleGetDatum(heap_form_tuple(count_type(), values, nulls));
+	row = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(row);
 }
 
 /* Upsert the rows of one argument, which "open" makes a source of. */
@@ -217,7 +197,7 @@ orm_bulk_upsert_json(PG_FUNCTION_ARGS)
 	orm_begin_results(&results, InvalidOid);
 	upsert_argument(table_argument(fcinfo, 0), json_argument(fcinfo, 1), orm_open_json,
 					&options, &results);
-	return count_row(&results);
+	return count_row(fcinfo, &results);
 }
 
 /* orm_ext.bulk_upsert(rows t[], options) returns the counts. */
@@ -232,7 +212,7 @@ orm_bulk_upsert_array(PG_FUNCTION_ARGS)
 	orm_begin_results(&results, InvalidOid);
 	upsert_argument(table_of_array(fcinfo), array_argument(fcinfo, 0), orm_open_array,
 					&options, &results);
-	return count_row(&results);
+	return count_row(fcinfo, &results);
 }
 
 /* orm_ext.bulk_upsert_returning(NULL::t, rows, options) returns every row and its fate. */
