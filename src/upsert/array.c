@@ -24,7 +24,7 @@ typedef struct ArraySource
 	ArrayIterator iterator;
 	TupleDesc	desc;
 	Bitmapset  *may_be_absent;
-	Bitmapset  *columns;
+	bool	   *present;		/* columns of a row that lacks none of these */
 } ArraySource;
 
 /* Does a null in a column mean its default? */
@@ -47,9 +47,9 @@ read_row(ArraySource *array, Datum element, OrmInputRow *row)
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, array->desc, row->values, row->nulls);
-	while ((attno = bms_next_member(array->columns, attno)) >= 0)
-		row->present[attno - 1] = !row->nulls[attno - 1] ||
-			!bms_is_member(attno, array->may_be_absent);
+	memcpy(row->present, array->present, sizeof(bool) * array->desc->natts);
+	while ((attno = bms_next_member(array->may_be_absent, attno)) >= 0)
+		row->present[attno - 1] = !row->nulls[attno - 1];
 }
 
 /* The next element.  Error: 22004 it is null. */
@@ -75,12 +75,15 @@ next_element(OrmUpsertSource *source, OrmInputRow *row)
 static Bitmapset *
 find_absent(ArraySource *array, ArrayType *rows)
 {
-	ArrayIterator iterator = array_create_iterator(rows, 0, NULL);
+	ArrayIterator iterator;
 	Bitmapset  *absent = NULL;
 	Datum		element;
 	bool		isnull;
 
-	while (!bms_is_empty(array->may_be_absent) && array_iterate(iterator, &element, &isnull))
+	if (bms_is_empty(array->may_be_absent))
+		return NULL;
+	iterator = array_create_iterator(rows, 0, NULL);
+	while (array_iterate(iterator, &element, &isnull))
 	{
 		HeapTupleData tuple = {0};
 		int			attno = -1;
@@ -106,6 +109,7 @@ orm_open_array(OrmUpsertSource *source, Relation rel, Datum rows)
 	ArrayType  *elements = DatumGetArrayTypeP(rows);
 
 	array->desc = RelationGetDescr(rel);
+	array->present = palloc0_array(bool, array->desc->natts);
 	for (int i = 0; i < array->desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(array->desc, i);
@@ -113,7 +117,7 @@ orm_open_array(OrmUpsertSource *source, Relation rel, Datum rows)
 		if (att->attisdropped || att->attgenerated)
 			continue;
 		source->columns = lappend_int(source->columns, att->attnum);
-		array->columns = bms_add_member(array->columns, att->attnum);
+		array->present[i] = true;
 		if (null_means_default(att))
 			array->may_be_absent = bms_add_member(array->may_be_absent, att->attnum);
 	}

@@ -376,6 +376,9 @@ read_existing(DirectWrite *write)
 {
 	OrmUpsertRun *run = write->run;
 
+	/* those before the last one in one go */
+	if (run->target->ncompared > 0)
+		slot_getsomeattrs(write->existing, run->target->compared[run->target->ncompared - 1]);
 	for (int i = 0; i < run->target->ncompared; i++)
 		run->existing[i] = slot_getattr(write->existing, run->target->compared[i],
 										&run->existing_nulls[i]);
@@ -545,7 +548,11 @@ orm_write_directly(OrmUpsertRun *run, Relation rel)
 		ReThrowError(error);
 	if (error)
 		FreeErrorData(error);
-	/* its slots hold nothing: what they held was released with the subtransaction */
+
+	/*
+	 * its slots hold nothing: what they held was released with the
+	 * subtransaction
+	 */
 	orm_rows_estate(run->rows)->es_tupleTable = NIL;
 	orm_restart_results(run->results, &before);
 	return false;

@@ -132,8 +132,9 @@ run_target(Relation rel, OrmUpsertTarget *target, OrmUpsertSource *source,
 	run.row = orm_stored_row(run.rows);
 
 	run.context = CurrentMemoryContext;
-	run.row_context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert row",
-											ALLOCSET_SMALL_SIZES);
+	if (target->returning)
+		run.row_context = AllocSetContextCreate(CurrentMemoryContext, "orm_ext bulk upsert row",
+												ALLOCSET_SMALL_SIZES);
 	run.compared_typmod = -1;
 	run.trigger_depth = orm_trigger_depth();
 	run.existing = palloc_array(Datum, target->ncompared + 1);

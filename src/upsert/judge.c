@@ -26,6 +26,8 @@ orm_row_supplies(const OrmUpsertRun *run, AttrNumber attno)
 
 	if (orm_supplied_position(run->target, attno) < 0)
 		return false;
+	if (bms_is_empty(run->target->partial))
+		return true;
 	bits = slot_getattr(run->row, ORM_STORE_PRESENT, &isnull);
 	if (isnull)
 		return true;
@@ -92,11 +94,11 @@ orm_judge(const OrmUpsertRun *run)
 
 	if (target->options.on_conflict == ORM_CONFLICT_NOTHING && !run->reviving)
 		return ORM_VERDICT_SKIP;
-	for (int i = 0; i < target->ncompared; i++)
+	for (int i = 0; target->soft_delete && i < target->ncompared; i++)
 	{
 		AttrNumber	attno = target->compared[i];
 
-		if (target->soft_delete && attno == target->marker.attno && !run->reviving &&
+		if (attno == target->marker.attno && !run->reviving &&
 			!orm_marker_is_live(&target->marker, run->existing[i], run->existing_nulls[i]))
 			return ORM_VERDICT_DELETED;
 	}

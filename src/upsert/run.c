@@ -106,10 +106,13 @@ orm_next_row(OrmUpsertRun *run)
 	bool		isnull;
 
 	orm_settle_row(run);
-	MemoryContextReset(run->row_context);
+	if (run->row_context)
+		MemoryContextReset(run->row_context);
 	orm_forget_defaults(run->rows);
 	if (!fetch_row(run))
 		return false;
+	/* most columns are looked at */
+	slot_getallattrs(run->row);
 	run->ordinal = DatumGetInt64(slot_getattr(run->row, ORM_STORE_ORDINAL, &isnull));
 	run->verdict = ORM_VERDICT_NEW;
 	run->conflicted = run->written = run->revived = run->has_result = false;

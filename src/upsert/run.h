@@ -37,7 +37,7 @@ typedef struct OrmUpsertRun
 	int			trigger_depth;	/* in which the run began */
 
 	MemoryContext context;		/* lives as long as the run */
-	MemoryContext row_context;	/* reset from row to row */
+	MemoryContext row_context;	/* of a row to return, or NULL */
 	TupleTableSlot *row;		/* the one that is being written ... */
 	int64		ordinal;		/* ... and its number, 0 if there is none */
 	OrmVerdict	verdict;
