@@ -132,16 +132,18 @@ updated_columns(const OrmUpsertTarget *target)
 
 /*
  * Is an existing row to be locked before it is updated?  Its triggers and
- * conditions are to see what others have made of it, and so are generated columns.
+ * conditions are to see what others have made of it, and what is computed from
+ * it too.
  */
 static bool
-locks_first(Relation rel)
+needs_lock_first(Relation rel, const OrmUpsertTarget *target)
 {
 	const TupleConstr *constr = RelationGetDescr(rel)->constr;
 
 	return (rel->trigdesc && rel->trigdesc->trig_update_before_row) || rel->rd_rel->relispartition ||
 		(constr && (constr->num_check > 0 || constr->has_generated_stored)) ||
-		orm_has_virtual_columns(RelationGetDescr(rel));
+		orm_has_virtual_columns(RelationGetDescr(rel)) ||
+		(target->version != InvalidAttrNumber && !target->version_is_kept);
 }
 
 /* Find out what is to be known of a table to write its rows directly, if they may be. */
@@ -153,7 +155,7 @@ orm_prepare_direct(Relation rel, OrmUpsertTarget *target)
 	target->direct = may_write_directly(rel, target);
 	if (!target->direct)
 		return;
-	target->locks_first = locks_first(rel);
+	target->locks_first = needs_lock_first(rel, target);
 	target->inserted = permission_columns(target->columns, target->ncolumns);
 	if (target->options.on_conflict == ORM_CONFLICT_UPDATE)
 		target->updated = updated_columns(target);
@@ -354,16 +356,16 @@ update_at_once(DirectWrite *write)
 static bool
 update_row(DirectWrite *write)
 {
-	bool		locks_first = write->run->target->locks_first;
+	bool		lock = write->run->target->locks_first;
 
 	if (write->buffer)
 		orm_flush_buffer(write->buffer);
-	if (!locks_first)
+	if (!lock)
 	{
 		form_updated_row(write);
-		locks_first = lacks_value(write->new_row);
+		lock = lacks_value(write->new_row);
 	}
-	if (!(locks_first ? lock_and_update(write) : update_at_once(write)))
+	if (!(lock ? lock_and_update(write) : update_at_once(write)))
 		return false;
 	write->run->conflicted = write->run->written;
 	keep_row(write, write->run->written ? write->new_row : write->existing);
