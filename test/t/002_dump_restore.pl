@@ -23,7 +23,7 @@ my $schema = q(
 
 	CREATE TABLE author (id int PRIMARY KEY, email text UNIQUE, deleted_at timestamptz,
 		is_live boolean GENERATED ALWAYS AS (deleted_at IS NULL) STORED);
-	CREATE TABLE "Post" (id int PRIMARY KEY, author_id int REFERENCES author, "Slug" text,
+	CREATE TABLE "Post" (id int PRIMARY KEY, author_id int REFERENCES author ON DELETE SET NULL, "Slug" text,
 		"Removed At" timestamp(0), UNIQUE (author_id, "Slug"));
 	CREATE TABLE flag (id int PRIMARY KEY, deleted boolean DEFAULT false NOT NULL);
 	CREATE TABLE epoch (id int, code text UNIQUE, deleted bigint DEFAULT 0 NOT NULL);
