@@ -248,7 +248,7 @@ enable_on_table(Oid relid, const Enabling *enabling)
 	TableState	table = read_table(relid, column);
 	OrmMarker	marker;
 	bool		foreign_keys = enabling->has_foreign_keys ? enabling->foreign_keys :
-		table.trigger == NULL || table.foreign_keys;
+	table.trigger == NULL || table.foreign_keys;
 
 	check_column(relid, &table, column);
 	if (!table.has_column)

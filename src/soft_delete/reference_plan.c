@@ -109,7 +109,10 @@ append_conditions(StringInfo query, const OrmReference *reference, OrmReferenceP
 		else
 			referencing = column_of(reference->referencing, reference->referencing_columns[i]);
 
-		/* in parentheses, or it would be taken for one of the server's own (visibility.c) */
+		/*
+		 * in parentheses, or it would be taken for one of the server's own
+		 * (visibility.c)
+		 */
 		appendStringInfo(query, "%s(%s)", i > 0 ? " AND " : " WHERE ",
 						 orm_reference_condition(reference, i, referenced, referencing));
 	}

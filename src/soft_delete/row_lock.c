@@ -32,7 +32,8 @@
 typedef struct LockingStatement
 {
 	ModifyTableState *target;
-	AttrNumber	marker_column;	/* in its plan's rows, 0 if all are to be deleted */
+	AttrNumber	marker_column;	/* in its plan's rows, 0 if all are to be
+								 * deleted */
 	OrmMarker	marker;
 } LockingStatement;
 

@@ -135,7 +135,7 @@ is_stamp_of_statement(const OrmMarker *marker, TimestampTz stamp, TimestampTz of
 {
 	bool		rounded = marker->typmod >= 0 && marker->typmod < MAX_TIMESTAMP_PRECISION;
 
-	return Abs(stamp - of_statement) <= (rounded ? USECS_PER_SEC : 0);
+	return Max(stamp - of_statement, of_statement - stamp) <= (rounded ? USECS_PER_SEC : 0);
 }
 
 /*
