@@ -3,7 +3,7 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION orm_ext" to load this file. \quit
 
--- Sections: soft delete, versions and timestamps, bulk upsert, batched jobs, what is managed, naming, is it on?, lint.
+-- Sections: soft delete, versions and timestamps, bulk upsert, batched jobs, what is managed, the bin, naming, is it on?, lint.
 
 GRANT USAGE ON SCHEMA orm_ext TO PUBLIC;
 
@@ -463,10 +463,10 @@ COMMENT ON FUNCTION orm_ext.upsert_default(integer, anyelement) IS
 -- owner could dump the table, since what is in it is not for everybody to see.
 CREATE TABLE orm_ext.batch_job (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('update', 'delete')),
+	kind text NOT NULL CHECK (kind IN ('update', 'delete', 'purge')),
 	relid oid NOT NULL,
 	target text NOT NULL,
-	set_list text CHECK (set_list IS NOT NULL OR kind = 'delete'),
+	set_list text CHECK (set_list IS NOT NULL OR kind <> 'update'),
 	condition text,
 	by text NOT NULL,
 	batch_size integer NOT NULL,
@@ -482,6 +482,8 @@ CREATE TABLE orm_ext.batch_job (
 	settings text[] NOT NULL,
 	members oid[] NOT NULL,
 	estimate double precision NOT NULL,
+	cutoff timestamptz CHECK (cutoff IS NOT NULL OR kind <> 'purge'),
+	cascade boolean CHECK (cascade IS NOT NULL OR kind <> 'purge'),
 	started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'cancelled', 'done', 'failed', 'interrupted')),
 	request text CHECK (request IN ('paused', 'cancelled')),
@@ -499,7 +501,8 @@ CREATE TABLE orm_ext.batch_job (
 	still bigint NOT NULL DEFAULT 0,
 	worked double precision NOT NULL DEFAULT 0,
 	updated timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	last_error text
+	last_error text,
+	report jsonb
 ) USING heap WITH (fillfactor = 50);
 
 REVOKE ALL ON TABLE orm_ext.batch_job FROM PUBLIC;
@@ -531,7 +534,8 @@ SELECT j.id AS job,
 		THEN j.updated + pg_catalog.make_interval(secs => (1 - p.share) / p.share * j.worked / 1000) END AS eta,
 	j.last_error,
 	j.owner::pg_catalog.regrole AS owner,
-	l.pid
+	l.pid,
+	j.report
 FROM orm_ext.batch_job AS j
 	CROSS JOIN LATERAL (SELECT CASE WHEN j.state = 'done' OR j.pass > 1 THEN 1
 		ELSE least(j.visited / greatest(j.estimate, 1), 1) END) AS p (share)
@@ -545,7 +549,7 @@ FROM orm_ext.batch_job AS j
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
 COMMENT ON VIEW orm_ext.batch_jobs IS
-'The batched jobs of the current role and of roles that it is a member of; members of pg_monitor see all. job; kind (update, delete); target; set_list and condition as they were given; by: what its ranges are of now (ctid, key); state: running, paused, cancelled, done, failed (see last_error), interrupted (its session is gone); request: what it was asked and has not heeded yet; rows_done, batches, retries; estimate of the rows to pass over, and percent of them; started, updated (its last batch); eta; last_error; owner; pid of its session.';
+'The batched jobs of the current role and of roles that it is a member of; members of pg_monitor see all. job; kind (update, delete, purge); target; set_list and condition as they were given; by: what its ranges are of now (ctid, key); state: running, paused, cancelled, done, failed (see last_error), interrupted (its session is gone); request: what it was asked and has not heeded yet; rows_done, batches, retries; estimate of the rows to pass over, and percent of them; started, updated (its last batch); eta; last_error; owner; pid of its session; report of a purge: rows purged from each table, and kept for each reason.';
 
 GRANT SELECT ON orm_ext.batch_jobs TO PUBLIC;
 
@@ -595,6 +599,33 @@ AS 'MODULE_PATHNAME', 'orm_batch_delete';
 COMMENT ON PROCEDURE orm_ext.batch_delete(regclass, text, integer, interval, text, interval, interval, integer, interval, bigint, boolean, boolean, boolean, bigint) IS
 'DELETE FROM rel WHERE where, in batches of which each is a transaction; rows of a table under soft delete are marked, as by any DELETE.
 Arguments and errors: those of orm_ext.batch_update(), without set.';
+
+CREATE PROCEDURE orm_ext.purge(
+	rel regclass,
+	older_than interval,
+	batch_size integer DEFAULT 1000,
+	dry_run boolean DEFAULT false,
+	cascade boolean DEFAULT false,
+	pause interval DEFAULT '0',
+	target_time interval DEFAULT NULL,
+	lock_timeout interval DEFAULT '1 s',
+	max_retries integer DEFAULT 10,
+	max_replica_lag interval DEFAULT NULL,
+	max_wal_rate bigint DEFAULT NULL,
+	progress boolean DEFAULT false,
+	INOUT job bigint DEFAULT NULL,
+	INOUT purged bigint DEFAULT NULL,
+	INOUT kept bigint DEFAULT NULL,
+	INOUT report jsonb DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'orm_purge';
+
+COMMENT ON PROCEDURE orm_ext.purge(regclass, interval, integer, boolean, boolean, interval, interval, interval, integer, interval, bigint, boolean, bigint, bigint, bigint, jsonb) IS
+'Really deletes the rows of a table that have been deleted softly for so long, and with each the deleted rows that refer to it by foreign keys, to any depth, in batches of which each is a transaction. Whenever it stops, CALL orm_ext.batch_resume(job) goes on where it was.
+A row goes with all that refers to it, or it is kept: while a live row, one that was deleted later than so long ago, or one of a table that is not under soft delete refers to it or to a row that would go along. Foreign keys with SET NULL and SET DEFAULT do not keep it, and act. Rows whose marker is boolean go with the row that they refer to.
+Arguments: the table; how long its rows must have been deleted; rows in a batch, about; dry_run: only count; cascade: rows of tables that are not under soft delete go along where ON DELETE CASCADE says so; the others as for orm_ext.batch_delete().
+Returns the number of the job, for orm_ext.batch_jobs; rows purged from all tables; rows of the table that are kept; and as JSON rows purged from each table and kept for each reason.
+Errors: 25001 inside a transaction, 25006 read-only, 22023 or 22004 an argument, 42809 not a table, 55000 not under soft delete, 0A000 a boolean marker, which does not tell when, 42501 no right to DELETE and SELECT on the tables, or row-level security of one that holds referring rows; whatever triggers raise.';
 
 CREATE PROCEDURE orm_ext.batch_resume(job bigint)
 LANGUAGE c
@@ -706,6 +737,360 @@ COMMENT ON VIEW orm_ext.managed IS
 'Every policy that a trigger of orm_ext declares: table, policy, the column that it keeps, the trigger, whether that is enabled, and its options.';
 
 GRANT SELECT ON orm_ext.managed TO PUBLIC;
+
+-- ---------------------------------------------------------------------------
+-- Soft delete: the bin as a partition, and change data capture
+-- ---------------------------------------------------------------------------
+
+-- The marker of a table under soft delete: column, type, and the conditions for live and deleted rows.
+
+CREATE FUNCTION orm_ext.marker_of(rel regclass, OUT attname name, OUT atttypid regtype, OUT live text, OUT deleted text)
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT a.attname, a.atttypid::regtype,
+		format(CASE a.atttypid WHEN 'boolean'::regtype THEN 'NOT %I' WHEN 'bigint'::regtype THEN '%I = 0' ELSE '%I IS NULL' END, a.attname),
+		format(CASE a.atttypid WHEN 'boolean'::regtype THEN '%I' WHEN 'bigint'::regtype THEN '%I <> 0' ELSE '%I IS NOT NULL' END, a.attname)
+	FROM pg_trigger AS t
+		CROSS JOIN LATERAL orm_ext.trigger_policies(t.tgfoid, t.tgargs) AS p
+		JOIN pg_attribute AS a ON a.attrelid = t.tgrelid AND a.attname = p."column" AND NOT a.attisdropped
+	WHERE t.tgrelid = marker_of.rel AND p.policy = 'soft_delete'
+	ORDER BY t.tgenabled = 'D', t.tgname
+	LIMIT 1;
+END;
+
+COMMENT ON FUNCTION orm_ext.marker_of(regclass) IS
+'The marker of a table: column, type, and the conditions for live and for deleted rows as SQL; null where the table is not under soft delete.
+Argument: the table. No errors.';
+
+CREATE FUNCTION orm_ext.marker_value(moment timestamptz, marker_type regtype) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE marker_type
+		WHEN 'bigint'::regtype THEN (extract(epoch FROM moment) * 1000000)::bigint::text
+		WHEN 'timestamp'::regtype THEN quote_literal(moment::timestamp)
+		ELSE quote_literal(moment) END;
+END;
+
+COMMENT ON FUNCTION orm_ext.marker_value(timestamptz, regtype) IS
+'The marker, as SQL, of rows that are deleted at a moment. Arguments: the moment; type of the marker. No errors.';
+
+CREATE FUNCTION orm_ext.partition_by_marker(
+	rel regclass,
+	step text DEFAULT 'month',
+	ahead integer DEFAULT 3,
+	older_than interval DEFAULT NULL)
+RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET orm_ext.naming_check = off
+SET client_min_messages = warning
+AS $$
+DECLARE
+	relation record;
+	marker record;
+	item record;
+	what text;
+	prefix text;
+	live text;
+	bin text;
+	rest text;
+	columns text;
+	key text;
+	key_name text;
+	first timestamptz;
+	has_rows boolean;
+	last bigint;
+	commands text[] := '{}';
+	triggers text[];
+	foreign_keys text[];
+	grants text[];
+	command text;
+BEGIN
+	IF rel IS NULL OR step IS NULL OR ahead IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'arguments "rel", "step" and "ahead" must not be null';
+	END IF;
+	IF step NOT IN ('day', 'week', 'month', 'quarter', 'year') THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('invalid value for argument "step": "%s"', step),
+			HINT = 'Available values: day, week, month, quarter, year.';
+	END IF;
+	IF NOT ahead BETWEEN 0 AND 100 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'invalid value for argument "ahead"',
+			DETAIL = 'It must be between 0 and 100.';
+	END IF;
+	IF (SELECT c.relkind FROM pg_class AS c WHERE c.oid = rel) = 'r' THEN
+		EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
+	END IF;
+	SELECT c.relname, c.relkind, c.relispartition, c.relowner, c.relacl, c.relpersistence, c.relrowsecurity, quote_ident(n.nspname) AS schema, l.partdefid
+	FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		LEFT JOIN pg_partitioned_table AS l ON l.partrelid = c.oid
+	WHERE c.oid = rel INTO relation;
+	IF NOT pg_has_role(relation.relowner, 'USAGE') THEN
+		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = format('must be owner of table %s', relation.relname);
+	END IF;
+	SELECT * FROM orm_ext.marker_of(rel) INTO marker;
+	IF marker.attname IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('table "%s" is not under soft delete', relation.relname),
+			HINT = format('SELECT orm_ext.enable_soft_delete(%L);', rel);
+	END IF;
+	-- names of partitions have to have room for the time
+	prefix := left(relation.relname, 40);
+	live := format('%s.%I', relation.schema, prefix || '_live');
+	bin := format('%s.%I', relation.schema, prefix || '_deleted');
+	rest := format('%s.%I', relation.schema, prefix || '_deleted_rest');
+	SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
+	WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' INTO columns;
+
+	IF relation.relkind = 'p' THEN
+		-- partitioned by this function: only the steps are to be looked after
+		IF marker.atttypid = 'boolean'::regtype AND to_regclass(bin) IS NOT NULL THEN
+			RETURN;
+		END IF;
+		IF relation.partdefid IS DISTINCT FROM to_regclass(bin)::oid OR to_regclass(rest) IS NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('table "%s" is partitioned in another way', relation.relname),
+				DETAIL = format('Partition %s, which holds deleted rows, is not its default one.', bin),
+				HINT = 'Partition its partitions by the marker, or purge it in batches: CALL orm_ext.purge();';
+		END IF;
+	ELSIF relation.relkind <> 'r' OR relation.relispartition OR relation.relpersistence = 't' THEN
+		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('"%s" cannot be partitioned by its marker', relation.relname),
+			DETAIL = 'It is no table, a partition, or temporary.';
+	ELSE
+		-- what would stay with the live rows alone, or cannot be on a partitioned table
+		SELECT d.what FROM (
+			SELECT format('view %s', r.ev_class::regclass) FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid
+			WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel
+			UNION ALL
+			SELECT format('foreign key "%s" of table %s', k.conname, k.conrelid::regclass) FROM pg_constraint AS k WHERE k.contype = 'f' AND k.confrelid = rel
+			UNION ALL
+			SELECT format('publication "%s"', p.pubname) FROM pg_publication_rel AS m JOIN pg_publication AS p ON p.oid = m.prpubid WHERE m.prrelid = rel
+			UNION ALL
+			SELECT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend AS d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = rel
+				AND d.classid IN ('pg_proc'::regclass, 'pg_policy'::regclass, 'pg_statistic_ext'::regclass)
+			UNION ALL
+			SELECT 'inheritance' FROM pg_inherits AS i WHERE rel IN (i.inhrelid, i.inhparent)
+			UNION ALL
+			SELECT 'row-level security' WHERE relation.relrowsecurity) AS d (what) LIMIT 1 INTO what;
+		IF what IS NOT NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist', MESSAGE = format('table "%s" cannot be partitioned by its marker', relation.relname),
+				DETAIL = format('There is %s, which would be left with the live rows alone.', what),
+				HINT = 'Drop it before and create it again afterwards; a foreign key to the table cannot be.';
+		END IF;
+
+		SELECT c.conname, string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM pg_constraint AS c
+			CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY AS k (attnum, n)
+			JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+		WHERE c.conrelid = rel AND c.contype = 'p' GROUP BY c.conname INTO key_name, key;
+		SELECT array_agg(pg_get_triggerdef(t.oid) ORDER BY t.tgname), array_agg(format('DROP TRIGGER %I ON %s', t.tgname, rel) ORDER BY t.tgname)
+		FROM pg_trigger AS t WHERE t.tgrelid = rel AND NOT t.tgisinternal INTO triggers, commands;
+		SELECT array_agg(format('ALTER TABLE %s ADD CONSTRAINT %I %s', rel, c.conname, pg_get_constraintdef(c.oid)) ORDER BY c.conname)
+		FROM pg_constraint AS c WHERE c.conrelid = rel AND c.contype = 'f' INTO foreign_keys;
+		SELECT array_agg(format('GRANT %s%s ON %s TO %s%s', g.privilege_type, g."column", rel,
+			CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
+			CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' END)) FROM (
+				SELECT t.privilege_type, '' AS "column", t.grantee, t.is_grantable FROM aclexplode(relation.relacl) AS t WHERE t.grantee <> relation.relowner
+				UNION ALL
+				SELECT g.privilege_type, format(' (%I)', a.attname), g.grantee, g.is_grantable FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS g
+				WHERE a.attrelid = rel AND NOT a.attisdropped) AS g INTO grants;
+
+		commands := commands || format('ALTER TABLE %s RENAME TO %I', rel, prefix || '_live')
+			|| format('CREATE %sTABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE) PARTITION BY LIST (%I)',
+				CASE relation.relpersistence WHEN 'u' THEN 'UNLOGGED ' END, rel, live, marker.attname)
+			|| format('ALTER TABLE %s OWNER TO %I', rel, pg_get_userbyid(relation.relowner)) || grants;
+		IF marker.atttypid = 'boolean'::regtype THEN
+			commands := commands || format('CREATE TABLE %s PARTITION OF %s FOR VALUES IN (true)', bin, rel);
+		ELSE
+			commands := commands || format('CREATE TABLE %s PARTITION OF %s DEFAULT PARTITION BY RANGE (%I)', bin, rel, marker.attname)
+				|| format('CREATE TABLE %s PARTITION OF %s DEFAULT', rest, bin);
+			EXECUTE format(CASE marker.atttypid WHEN 'bigint'::regtype THEN 'SELECT to_timestamp(min(%I) / 1000000.0) FROM %s WHERE %s' ELSE 'SELECT min(%I) FROM %s WHERE %s' END,
+				marker.attname, rel, marker.deleted) INTO first;
+		END IF;
+		-- sequences go over to the new table
+		FOR item IN
+			SELECT a.attname, a.attidentity, s.oid::regclass AS sequence, q.*
+			FROM pg_attribute AS a
+				JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+					AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+				JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+				JOIN pg_sequence AS q ON q.seqrelid = s.oid
+			WHERE a.attrelid = rel AND NOT a.attisdropped
+			ORDER BY a.attnum
+		LOOP
+			IF item.attidentity = '' THEN
+				commands := commands || format('ALTER SEQUENCE %s OWNED BY %s.%I', item.sequence, rel, item.attname);
+			ELSE
+				EXECUTE format('SELECT last_value + CASE WHEN is_called THEN %s ELSE 0 END FROM %s', item.seqincrement, item.sequence) INTO last;
+				commands := commands || format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', live, item.attname)
+					|| format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %s START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s)',
+						rel, item.attname, CASE item.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, item.sequence, item.seqstart, item.seqincrement,
+						item.seqmin, item.seqmax, item.seqcache, CASE WHEN item.seqcycle THEN ' CYCLE' END)
+					|| format('ALTER TABLE %s ALTER COLUMN %I RESTART WITH %s', rel, item.attname, last);
+			END IF;
+		END LOOP;
+	END IF;
+
+	-- the steps from the oldest row on, but not of more than ten years; what is older goes to the rest
+	IF marker.atttypid <> 'boolean'::regtype THEN
+		first := date_trunc(step, greatest(least(first, now()), now() - interval '10 years'));
+		has_rows := false;
+		FOR item IN
+			SELECT format('%s.%I', relation.schema, prefix || '_deleted_' || to_char(s.lower, CASE step WHEN 'year' THEN 'YYYY' WHEN 'quarter' THEN 'YYYY"q"Q' WHEN 'month' THEN 'YYYY_MM' ELSE 'YYYY_MM_DD' END)) AS name,
+				orm_ext.marker_value(s.lower, marker.atttypid) AS lower, orm_ext.marker_value(s.lower + i.width, marker.atttypid) AS upper
+			FROM (SELECT CASE step WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || step)::interval END) AS i (width)
+				CROSS JOIN LATERAL generate_series(first, date_trunc(step, now()) + i.width * ahead, i.width) AS s (lower)
+			ORDER BY s.lower
+		LOOP
+			CONTINUE WHEN to_regclass(item.name) IS NOT NULL;
+			IF relation.relkind = 'p' THEN
+				EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %s AND %2$I < %s)', rest, marker.attname, item.lower, item.upper) INTO has_rows;
+			END IF;
+			IF has_rows THEN
+				commands := commands || format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', item.name, rest)
+					|| format('WITH moved AS (DELETE FROM %s WHERE %I >= %s AND %2$I < %s RETURNING %s) INSERT INTO %s (%5$s) SELECT * FROM moved',
+						rest, marker.attname, item.lower, item.upper, columns, item.name)
+					|| format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)', bin, item.name, item.lower, item.upper);
+			ELSE
+				commands := commands || format('CREATE TABLE %s PARTITION OF %s FOR VALUES FROM (%s) TO (%s)', item.name, bin, item.lower, item.upper);
+			END IF;
+		END LOOP;
+	END IF;
+
+	IF relation.relkind = 'r' THEN
+		commands := commands || format('INSERT INTO %s (%s) SELECT %2$s FROM %s WHERE %s', bin, columns, live, marker.deleted)
+			|| format('DELETE FROM %s WHERE %s', live, marker.deleted);
+		IF key IS NOT NULL AND marker.atttypid IN ('boolean'::regtype, 'bigint'::regtype) THEN
+			commands := commands || format('ALTER TABLE %s DROP CONSTRAINT %I', live, key_name) || format('CREATE UNIQUE INDEX %I ON %s (%s)', prefix || '_live_key', live, key);
+		ELSIF key IS NOT NULL THEN
+			commands := commands || format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', live, key_name, prefix || '_live_pkey');
+		END IF;
+		commands := commands || format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES IN (%s)', rel, live,
+			CASE marker.atttypid WHEN 'boolean'::regtype THEN 'false' WHEN 'bigint'::regtype THEN '0' ELSE 'NULL' END);
+		IF key IS NOT NULL THEN
+			commands := commands || format('ALTER TABLE %s ADD CONSTRAINT %I %s (%s, %I)', rel, key_name,
+				CASE WHEN marker.atttypid IN ('boolean'::regtype, 'bigint'::regtype) THEN 'PRIMARY KEY' ELSE 'UNIQUE NULLS NOT DISTINCT' END, key, marker.attname);
+		END IF;
+		commands := commands || foreign_keys || triggers;
+	END IF;
+
+	-- steps that hold nothing but rows that were deleted so long ago; without time zone, one may be off by hours
+	IF older_than IS NOT NULL AND relation.relkind = 'p' THEN
+		FOR item IN
+			SELECT i.inhrelid::regclass AS name, u.bound FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+				CROSS JOIN LATERAL (SELECT (regexp_match(pg_get_expr(c.relpartbound, c.oid), $re$ TO \('?([^')]*)'?\)$re$))[1]) AS u (bound)
+			WHERE i.inhparent = to_regclass(bin) AND u.bound IS NOT NULL
+			ORDER BY 2
+		LOOP
+			first := CASE marker.atttypid WHEN 'bigint'::regtype THEN to_timestamp(item.bound::bigint / 1000000.0)
+				WHEN 'timestamp'::regtype THEN item.bound::timestamptz + interval '16 hours' ELSE item.bound::timestamptz END;
+			IF first <= now() - older_than THEN
+				commands := commands || format('DROP TABLE %s', item.name);
+			END IF;
+		END LOOP;
+	END IF;
+
+	FOREACH command IN ARRAY commands LOOP
+		EXECUTE command;
+		RETURN NEXT command || ';';
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.partition_by_marker(regclass, text, integer, interval) IS
+'Partitions a table under soft delete by its marker: <table>_live holds the live rows, <table>_deleted the others, in partitions of a step of time each, and <table>_deleted_rest those of no step. Live rows are not moved. Called again, it adds the steps to come. Returns the statements that were run.
+Arguments: the table; step: day, week, month, quarter or year, in UTC; how many steps to make ahead of time; older_than: partitions are dropped in which all rows have been deleted for so long.
+The primary key becomes a key over itself and the marker, which no foreign key can refer to; among live rows it holds as before, as do the other keys, which are the live partition''s own.
+Errors: 22004 and 22023 an argument, 42501 not the owner, 42809 not a table, or partitioned in another way, 55000 not under soft delete, 2BP01 a foreign key, view, policy, publication or other object depends on the table; 42P07 a name is taken.';
+
+CREATE FUNCTION orm_ext.create_publication(name name, tables regclass[], identity text DEFAULT 'auto')
+RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET orm_ext.naming_check = off
+AS $$
+DECLARE
+	item record;
+	is_full boolean;
+	commands text[] := '{}';
+	command text;
+BEGIN
+	IF name IS NULL OR tables IS NULL OR identity IS NULL OR array_position(tables, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'arguments "name", "tables" and "identity" must not be null';
+	END IF;
+	IF identity NOT IN ('auto', 'index', 'full') THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('invalid value for argument "identity": "%s"', identity),
+			HINT = 'Available values: auto, index, full.';
+	END IF;
+	IF cardinality(tables) = 0 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'argument "tables" must name a table';
+	END IF;
+
+	-- the marker has to be part of the replica identity of each table that holds rows; what subscribers
+	-- are told of a partition is in terms of the table that is published, so both go the same way
+	FOR item IN
+		SELECT m.attname, m.atttypid, x.indexrelid, k.columns, l.relid, l.relid = t.relid AS is_root, c.relname, c.relkind,
+			c.relreplident = 'f' OR c.relreplident = 'i' AND x.indisreplident AS is_fine
+		FROM (SELECT u.relid::oid, min(u.n) FROM unnest(tables) WITH ORDINALITY AS u (relid, n) GROUP BY 1) AS t (relid, n)
+			CROSS JOIN LATERAL orm_ext.marker_of(t.relid) AS m
+			CROSS JOIN LATERAL (
+				WITH RECURSIVE i (relid) AS (SELECT t.relid UNION SELECT h.inhrelid FROM i JOIN pg_inherits AS h ON h.inhparent = i.relid)
+				SELECT i.relid FROM i) AS l
+			JOIN pg_class AS c ON c.oid = l.relid AND c.relkind IN ('r', 'p')
+			LEFT JOIN LATERAL (
+				-- unique, immediate, of all rows, of columns that are NOT NULL, and with the marker
+				SELECT i.indexrelid, i.indisreplident FROM pg_index AS i
+					JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = m.attname
+					CROSS JOIN LATERAL (SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1]) AS n (attnums)
+				WHERE i.indrelid = l.relid AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+					AND a.attnum = ANY (n.attnums)
+					AND NOT EXISTS (SELECT FROM pg_attribute AS b WHERE b.attrelid = i.indrelid AND b.attnum = ANY (n.attnums) AND NOT b.attnotnull)
+				ORDER BY i.indisreplident DESC, i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1) AS x ON identity <> 'full'
+			LEFT JOIN LATERAL (
+				SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY n.n) AS columns FROM pg_index AS i
+					CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS n (attnum, n)
+					JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = n.attnum
+				WHERE i.indrelid = l.relid AND i.indisprimary AND n.n <= i.indnkeyatts) AS k ON true
+		WHERE m.attname IS NOT NULL
+		ORDER BY t.n, l.relid <> t.relid, l.relid
+	LOOP
+		IF item.is_root THEN
+			is_full := identity = 'full' OR identity = 'auto' AND item.indexrelid IS NULL;
+			IF NOT is_full AND item.indexrelid IS NULL AND (item.columns IS NULL OR item.atttypid NOT IN ('boolean'::regtype, 'bigint'::regtype)) THEN
+				RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+					MESSAGE = format('table "%s" cannot have an index with its marker as replica identity', item.relname),
+					DETAIL = CASE WHEN item.columns IS NULL THEN 'It has no primary key.' ELSE format('Column "%s" may be null.', item.attname) END,
+					HINT = 'Say identity => ''full''.';
+			END IF;
+		END IF;
+		CONTINUE WHEN item.is_fine;
+		IF is_full OR item.indexrelid IS NULL AND item.columns IS NULL THEN
+			commands := commands || format('ALTER TABLE ONLY %s REPLICA IDENTITY FULL', item.relid::regclass);
+		ELSIF item.indexrelid IS NOT NULL THEN
+			commands := commands || format('ALTER TABLE ONLY %s REPLICA IDENTITY USING INDEX %I', item.relid::regclass,
+				(SELECT c.relname FROM pg_class AS c WHERE c.oid = item.indexrelid));
+		ELSIF item.relkind = 'r' THEN
+			-- of a partitioned table the primary key is told, and each partition has its own index
+			command := left(item.relname, 44) || '_replica_identity';
+			commands := commands || format('CREATE UNIQUE INDEX %I ON %s (%s, %I)', command, item.relid::regclass, item.columns, item.attname)
+				|| format('ALTER TABLE ONLY %s REPLICA IDENTITY USING INDEX %I', item.relid::regclass, command);
+		END IF;
+	END LOOP;
+
+	commands := commands || (SELECT format('CREATE PUBLICATION %I FOR TABLE %s WITH (publish_via_partition_root = true)', name,
+			string_agg(concat(t.relid::regclass, ' WHERE (' || m.live || ')'), ', ' ORDER BY t.n))
+		FROM (SELECT u.relid, min(u.n) AS n FROM unnest(tables) WITH ORDINALITY AS u (relid, n) GROUP BY u.relid) AS t
+			CROSS JOIN LATERAL orm_ext.marker_of(t.relid) AS m);
+	FOREACH command IN ARRAY commands LOOP
+		EXECUTE command;
+		RETURN NEXT command || ';';
+	END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION orm_ext.create_publication(name, regclass[], text) IS
+'Creates a publication of the live rows of tables, in which a soft delete is a DELETE and a restore an INSERT, and sets the replica identities that it needs. Tables that are not under soft delete are published whole. Returns the statements that were run.
+Arguments: name of the publication; the tables; identity, of tables whose replica identity does not hold the marker: auto (a unique index with the marker if there is one, else FULL), index (one is created where there is none, on the primary key and the marker, which must be NOT NULL: boolean or bigint) or full.
+Errors: 22004 and 22023 an argument, 42501 not the owner of a table, or no right to create in the database, 42710 the publication exists, 55000 identity => index and there can be none; 42P07 a name is taken.';
 
 -- ---------------------------------------------------------------------------
 -- Naming: conventions

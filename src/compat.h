@@ -17,6 +17,7 @@
 #include "access/tableam.h"
 #include "access/tupdesc.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_namespace.h"
 #include "executor/executor.h"
 #include "fmgr.h"
@@ -350,6 +351,21 @@ orm_relfilenumber(Relation rel)
 	return rel->rd_locator.relNumber;
 #else
 	return rel->rd_node.relNode;
+#endif
+}
+
+/*
+ * Is a foreign key one that is enforced, and compares by equality?  18 has NOT
+ * ENFORCED (eec0040c4bcd) and temporal ones (89f908a6d0ac).
+ */
+static inline bool
+orm_is_plain_foreign_key(Form_pg_constraint form)
+{
+#if PG_VERSION_NUM >= 180000
+	return form->conenforced && !form->conperiod;
+#else
+	(void) form;
+	return true;
 #endif
 }
 

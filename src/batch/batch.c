@@ -143,43 +143,61 @@ find_members(OrmBatchJob *job)
 	}
 }
 
+/* Refuse to begin a job where it cannot run.  Errors: 25001, 25006. */
+void
+orm_batch_check_context(FunctionCallInfo fcinfo, const OrmBatchStatement *statement)
+{
+	check_context(fcinfo, orm_batch_procedure(statement));
+	PreventCommandIfReadOnly(psprintf("CALL %s", orm_batch_procedure(statement)));
+}
+
+/* Check a new job and find out what it needs.  Errors: those of the statement, 42809, 0A000, 55000. */
+void
+orm_batch_prepare_job(OrmBatchJob *job)
+{
+	(void) orm_batch_members(job->statement.relid);
+	orm_batch_check_statement(&job->statement);
+	find_members(job);
+	job->target = orm_relid_name(job->statement.relid);
+	job->owner = GetUserId();
+	job->settings = current_settings();
+	job->progress.pass = 1;
+}
+
+/* Begin a job and run it to its end. */
+void
+orm_batch_begin_job(OrmBatchJob *job)
+{
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	orm_batch_insert_job(job);
+	if (!orm_batch_lock_job(job->id))
+		elog(ERROR, "could not lock batched job " INT64_FORMAT, job->id);
+	if (job->members == NIL)
+	{
+		job->progress.state = ORM_BATCH_DONE;
+		orm_batch_save_job(job, &job->progress, NULL);
+	}
+	run_locked(job);
+	SPI_finish();
+}
+
 /* batch_update() and batch_delete(), whose options begin at an argument. */
 static Datum
 begin_job(FunctionCallInfo fcinfo, OrmBatchStatement *statement, int options)
 {
-	const char *procedure = statement->is_delete ? "orm_ext.batch_delete()" : "orm_ext.batch_update()";
-	OrmBatchJob job = {.statement = *statement,.owner = GetUserId()};
+	OrmBatchJob job = {.statement = *statement};
 	bool		dry_run = orm_batch_get_bool(fcinfo, options + 10, false);
 
 	if (!dry_run)
-	{
-		check_context(fcinfo, procedure);
-		PreventCommandIfReadOnly(statement->is_delete ? "CALL orm_ext.batch_delete()" : "CALL orm_ext.batch_update()");
-	}
+		orm_batch_check_context(fcinfo, statement);
 	orm_batch_get_options(fcinfo, options, &job.options);
-	(void) orm_batch_members(statement->relid);
-	orm_batch_check_statement(&job.statement);
-	find_members(&job);
-	job.target = orm_relid_name(statement->relid);
-	job.settings = current_settings();
-	job.progress.pass = 1;
+	orm_batch_prepare_job(&job);
 	if (dry_run)
 	{
 		show_job(&job);
 		return job_result(fcinfo, 0, true);
 	}
-
-	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	orm_batch_insert_job(&job);
-	if (!orm_batch_lock_job(job.id))
-		elog(ERROR, "could not lock batched job " INT64_FORMAT, job.id);
-	if (job.members == NIL)
-	{
-		job.progress.state = ORM_BATCH_DONE;
-		orm_batch_save_job(&job, &job.progress, NULL);
-	}
-	run_locked(&job);
-	SPI_finish();
+	orm_batch_begin_job(&job);
 	return job_result(fcinfo, job.id, false);
 }
 
@@ -191,8 +209,8 @@ get_text(FunctionCallInfo fcinfo, int number)
 }
 
 /* Complain of an argument that is null.  Error: 22004. */
-static void
-refuse_null(FunctionCallInfo fcinfo, int number, const char *name)
+void
+orm_batch_refuse_null(FunctionCallInfo fcinfo, int number, const char *name)
 {
 	if (PG_ARGISNULL(number))
 		ereport(ERROR,
@@ -215,8 +233,8 @@ orm_batch_update(PG_FUNCTION_ARGS)
 {
 	OrmBatchStatement statement = {0};
 
-	refuse_null(fcinfo, 0, "rel");
-	refuse_null(fcinfo, 1, "set");
+	orm_batch_refuse_null(fcinfo, 0, "rel");
+	orm_batch_refuse_null(fcinfo, 1, "set");
 	statement.relid = PG_GETARG_OID(0);
 	statement.set = get_text(fcinfo, 1);
 	statement.condition = get_text(fcinfo, 2);
@@ -233,7 +251,7 @@ orm_batch_delete(PG_FUNCTION_ARGS)
 {
 	OrmBatchStatement statement = {.is_delete = true};
 
-	refuse_null(fcinfo, 0, "rel");
+	orm_batch_refuse_null(fcinfo, 0, "rel");
 	statement.relid = PG_GETARG_OID(0);
 	statement.condition = get_text(fcinfo, 1);
 	return begin_job(fcinfo, &statement, 2);
@@ -267,7 +285,7 @@ orm_batch_resume(PG_FUNCTION_ARGS)
 	OrmBatchJob *job;
 	int64		id;
 
-	refuse_null(fcinfo, 0, "job");
+	orm_batch_refuse_null(fcinfo, 0, "job");
 	id = PG_GETARG_INT64(0);
 	check_context(fcinfo, "orm_ext.batch_resume()");
 	PreventCommandIfReadOnly("CALL orm_ext.batch_resume()");
@@ -316,7 +334,7 @@ job_to_ask(FunctionCallInfo fcinfo, const char *command)
 {
 	OrmBatchJob *job;
 
-	refuse_null(fcinfo, 0, "job");
+	orm_batch_refuse_null(fcinfo, 0, "job");
 	PreventCommandIfReadOnly(command);
 	job = orm_batch_load_job(PG_GETARG_INT64(0));
 	if (!has_privs_of_role(GetUserId(), job->owner))

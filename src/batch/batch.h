@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * batch.h
- *		UPDATE and DELETE of many rows, a transaction for each batch.
+ *		UPDATE and DELETE of many rows, a transaction for each batch; and the
+ *		purge of rows that have been deleted softly.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +16,7 @@
 #include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
+#include "tcop/dest.h"
 #include "utils/rel.h"
 
 /* What the batches of a table are ranges of. */
@@ -60,7 +62,18 @@ typedef struct OrmBatchStatement
 	List	   *touched;		/* char *: columns that SET assigns */
 	bool		is_guarded;		/* a row that is done meets the condition no
 								 * more */
+	bool		is_purge;		/* a DELETE, and of what refers to the rows */
+	TimestampTz cutoff;			/* ... that were deleted by then */
+	bool		cascade;		/* ... to tables not under soft delete too */
 } OrmBatchStatement;
+
+/* How many rows something has happened to. */
+typedef struct OrmBatchTally
+{
+	const char *kind;			/* "purged" or "kept" */
+	const char *label;			/* which table, or for what reason */
+	int64		count;
+} OrmBatchTally;
 
 /* How far a job has come; a copy is in its row. */
 typedef struct OrmBatchProgress
@@ -79,6 +92,7 @@ typedef struct OrmBatchProgress
 	int64		visited;		/* rows in ranges that are done, roughly */
 	int64		still;			/* rows done that meet the condition still */
 	double		worked;			/* milliseconds, waits included */
+	List	   *tallies;		/* OrmBatchTally: of a purge */
 } OrmBatchProgress;
 
 typedef struct OrmBatchJob
@@ -144,6 +158,7 @@ typedef struct OrmBatchPlan OrmBatchPlan;
 extern void orm_batch_check_statement(OrmBatchStatement *statement);
 extern const char *orm_batch_end_of(const char *text);
 extern char *orm_batch_statement_text(const OrmBatchStatement *statement);
+extern const char *orm_batch_procedure(const OrmBatchStatement *statement);
 
 /* guard.c: do rows that are done drop out of the condition? */
 extern bool orm_batch_is_guarded(Query *query);
@@ -153,6 +168,8 @@ extern List *orm_batch_members(Oid relid);
 extern double orm_batch_estimate(List *members);
 extern bool orm_batch_is_member(Oid relid, Oid member);
 extern bool orm_batch_goes_direct(const OrmBatchStatement *statement, Relation member);
+extern const char *orm_batch_source(const OrmBatchStatement *statement, Relation member,
+									const char *alias, const char **scope);
 extern OrmBatchBy orm_batch_choose(const OrmBatchStatement *statement, OrmBatchBy by,
 								   Relation member);
 extern bool orm_batch_checks_rows(const OrmBatchStatement *statement, Relation member);
@@ -184,6 +201,10 @@ extern OrmBatchPlan *orm_batch_make_plan(const OrmBatchStatement *statement, Rel
 										 const OrmBatchCursor *cursor, MemoryContext context);
 extern uint64 orm_batch_execute(OrmBatchPlan *plan, const OrmBatchCursor *cursor,
 								const OrmBatchRange *range, int64 *still);
+extern OrmBatchPlan *orm_batch_make_selection(const OrmBatchStatement *statement, Relation member,
+											  const OrmBatchCursor *cursor, MemoryContext context);
+extern void orm_batch_select(OrmBatchPlan *plan, const OrmBatchCursor *cursor,
+							 const OrmBatchRange *range, DestReceiver *dest);
 extern char *orm_batch_show(OrmBatchPlan *plan, const OrmBatchCursor *cursor,
 							const OrmBatchRange *range);
 extern void orm_batch_free_plan(OrmBatchPlan *plan);
@@ -203,6 +224,7 @@ extern void orm_batch_unlock_job(int64 id);
 
 /* options.c: arguments of the procedures */
 extern void orm_batch_get_options(FunctionCallInfo fcinfo, int first, OrmBatchOptions *options);
+extern void orm_batch_get_purge_options(FunctionCallInfo fcinfo, OrmBatchOptions *options);
 extern bool orm_batch_get_bool(FunctionCallInfo fcinfo, int number, bool otherwise);
 
 /* throttle.c: waiting */
@@ -235,6 +257,16 @@ extern OrmBatchRemedy orm_batch_remedy(const ErrorData *error);
 extern double orm_batch_backoff(int attempt);
 extern void orm_batch_rethrow(const OrmBatchJob *job, ErrorData *error, const char *position);
 
+/* tally.c: how many rows of which kind */
+extern List *orm_batch_copy_tallies(List *tallies);
+extern List *orm_batch_count(List *tallies, const char *kind, const char *label, int64 count);
+extern int64 orm_batch_total(List *tallies, const char *kind);
+extern char *orm_batch_report(List *tallies);
+extern List *orm_batch_read_tallies(List *texts);
+
+/* purge_graph.c, with what is in purge.h: the tables that a purge goes through */
+typedef struct OrmPurgeGraph OrmPurgeGraph;
+
 /* step.c: one transaction's work */
 typedef struct OrmBatchRun
 {
@@ -244,6 +276,9 @@ typedef struct OrmBatchRun
 	MemoryContext progress_context; /* of the lists in the job's progress */
 	OrmBatchCursor *cursor;		/* NULL: to be opened */
 	OrmBatchPlan *plan;
+	OrmPurgeGraph *graph;		/* of a purge; NULL: to be made */
+	char	   *keep;			/* the row of the next range is to be kept,
+								 * for this reason */
 	OrmBatchRange range;		/* of the last step */
 	bool		has_range;
 	OrmBatchThrottle throttle;
@@ -272,5 +307,11 @@ extern ErrorData *orm_batch_try_step(OrmBatchRun *run, OrmBatchStep *step);
 
 /* run.c: a job, batch by batch */
 extern void orm_batch_run(OrmBatchJob *job);
+
+/* batch.c: beginning a job */
+extern void orm_batch_refuse_null(FunctionCallInfo fcinfo, int number, const char *name);
+extern void orm_batch_check_context(FunctionCallInfo fcinfo, const OrmBatchStatement *statement);
+extern void orm_batch_prepare_job(OrmBatchJob *job);
+extern void orm_batch_begin_job(OrmBatchJob *job);
 
 #endif							/* ORM_BATCH_H */

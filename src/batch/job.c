@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "batch.h"
 #include "compat.h"
@@ -118,7 +119,7 @@ orm_batch_insert_job(OrmBatchJob *job)
 	foreach(lc, job->members)
 		members[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
 	SPI_connect();
-	add_text(&args, job->statement.is_delete ? "delete" : "update");
+	add_text(&args, job->statement.is_purge ? "purge" : job->statement.is_delete ? "delete" : "update");
 	add(&args, OIDOID, ObjectIdGetDatum(job->statement.relid), false);
 	add_text(&args, job->target);
 	add_text(&args, job->statement.set);
@@ -138,10 +139,12 @@ orm_batch_insert_job(OrmBatchJob *job)
 	add(&args, OIDARRAYOID, PointerGetDatum(construct_array(members, list_length(job->members), OIDOID,
 															sizeof(Oid), true, TYPALIGN_INT)), false);
 	add(&args, FLOAT8OID, Float8GetDatum(job->estimate), false);
+	add(&args, TIMESTAMPTZOID, TimestampTzGetDatum(job->statement.cutoff), !job->statement.is_purge);
+	add(&args, BOOLOID, BoolGetDatum(job->statement.cascade), !job->statement.is_purge);
 	run_as_owner("INSERT INTO orm_ext.batch_job (kind, relid, target, set_list, condition, by, batch_size, pause,"
 				 " target_time, lock_timeout, max_retries, max_replica_lag, max_wal_rate, verify, progress,"
-				 " owner, settings, members, estimate)"
-				 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+				 " owner, settings, members, estimate, cutoff, cascade)"
+				 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
 				 " RETURNING id", &args, SPI_OK_INSERT_RETURNING);
 	job->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
@@ -253,6 +256,7 @@ load_progress(OrmBatchProgress *progress)
 	progress->visited = bigint_field("visited");
 	progress->still = bigint_field("still");
 	progress->worked = time_field("worked");
+	progress->tallies = orm_batch_read_tallies(texts_field("tallies"));
 }
 
 /* Load a job, as it is now, into the current memory context.  Error: 42704. */
@@ -266,7 +270,9 @@ orm_batch_load_job(int64 id)
 
 	SPI_connect();
 	add(&args, INT8OID, Int64GetDatum(id), false);
-	run_as_owner("SELECT * FROM orm_ext.batch_job WHERE id OPERATOR(pg_catalog.=) $1", &args, SPI_OK_SELECT);
+	run_as_owner("SELECT j.*, ARRAY(SELECT pg_catalog.concat_ws(' ', k.key, r.value, r.key)"
+				 " FROM pg_catalog.jsonb_each(j.report) AS k, pg_catalog.jsonb_each_text(k.value) AS r) AS tallies"
+				 " FROM orm_ext.batch_job AS j WHERE j.id OPERATOR(pg_catalog.=) $1", &args, SPI_OK_SELECT);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -276,7 +282,10 @@ orm_batch_load_job(int64 id)
 	job = palloc0_object(OrmBatchJob);
 	options = &job->options;
 	job->id = id;
-	job->statement.is_delete = strcmp(text_field("kind"), "delete") == 0;
+	job->statement.is_purge = strcmp(text_field("kind"), "purge") == 0;
+	job->statement.is_delete = job->statement.is_purge || strcmp(text_field("kind"), "delete") == 0;
+	job->statement.cutoff = job->statement.is_purge ? bigint_field("cutoff") : 0;
+	job->statement.cascade = job->statement.is_purge && bool_field("cascade");
 	job->statement.relid = oid_field("relid");
 	job->statement.set = text_field("set_list");
 	job->statement.condition = text_field("condition");
@@ -327,9 +336,10 @@ orm_batch_save_job(const OrmBatchJob *job, const OrmBatchProgress *progress, con
 	add(&args, INT8OID, Int64GetDatum(progress->still), false);
 	add(&args, FLOAT8OID, Float8GetDatum(progress->worked), false);
 	add_text(&args, error);
+	add_text(&args, progress->tallies ? orm_batch_report(progress->tallies) : NULL);
 	run_as_owner("UPDATE orm_ext.batch_job SET pass = $3, member = $4, member_by = $5, key_columns = $6,"
 				 " position = $7, bound = $8, filenode = $9, rows_done = $10, batches = $11, retries = $12,"
-				 " visited = $13, still = $14, worked = $15, last_error = $16, updated = pg_catalog.clock_timestamp(),"
+				 " visited = $13, still = $14, worked = $15, last_error = $16, report = $17::pg_catalog.jsonb, updated = pg_catalog.clock_timestamp(),"
 				 " request = NULL, state = CASE WHEN $2 OPERATOR(pg_catalog.=) 'running'"
 				 " THEN coalesce(request, $2) ELSE $2 END"
 				 " WHERE id OPERATOR(pg_catalog.=) $1 RETURNING state", &args, SPI_OK_UPDATE_RETURNING);

@@ -14,6 +14,7 @@
 #include "batch.h"
 
 #define DEFAULT_BATCH_SIZE 10000
+#define DEFAULT_PURGE_SIZE 1000
 #define GREATEST_BATCH_SIZE 1000000
 #define DEFAULT_LOCK_TIMEOUT_MS 1000
 #define DEFAULT_MAX_RETRIES 10
@@ -80,6 +81,21 @@ get_by(FunctionCallInfo fcinfo, int number)
 			 errhint("Available values: auto, ctid, key.")));
 }
 
+/* The options that all jobs have from the throttle on, the first of which has this number. */
+static void
+get_throttle(FunctionCallInfo fcinfo, int first, OrmBatchOptions *options)
+{
+	options->target_time = get_time(fcinfo, first, -1, "target_time");
+	if (options->target_time == 0)
+		report_bad_argument("target_time", "more than 0");
+	options->lock_timeout = get_time(fcinfo, first + 1, DEFAULT_LOCK_TIMEOUT_MS, "lock_timeout");
+	options->max_retries = get_int(fcinfo, first + 2, DEFAULT_MAX_RETRIES, 0, INT_MAX, "max_retries");
+	options->max_replica_lag = get_time(fcinfo, first + 3, -1, "max_replica_lag");
+	options->max_wal_rate = PG_ARGISNULL(first + 4) ? -1 : PG_GETARG_INT64(first + 4);
+	if (options->max_wal_rate == 0 || options->max_wal_rate < -1)
+		report_bad_argument("max_wal_rate", "more than 0, in bytes per second");
+}
+
 /* Read the options, the first of which has this number.  Error: 22023. */
 void
 orm_batch_get_options(FunctionCallInfo fcinfo, int first, OrmBatchOptions *options)
@@ -87,15 +103,22 @@ orm_batch_get_options(FunctionCallInfo fcinfo, int first, OrmBatchOptions *optio
 	options->batch_size = get_int(fcinfo, first, DEFAULT_BATCH_SIZE, 1, GREATEST_BATCH_SIZE, "batch_size");
 	options->pause = get_time(fcinfo, first + 1, 0, "pause");
 	options->by = get_by(fcinfo, first + 2);
-	options->target_time = get_time(fcinfo, first + 3, -1, "target_time");
-	if (options->target_time == 0)
-		report_bad_argument("target_time", "more than 0");
-	options->lock_timeout = get_time(fcinfo, first + 4, DEFAULT_LOCK_TIMEOUT_MS, "lock_timeout");
-	options->max_retries = get_int(fcinfo, first + 5, DEFAULT_MAX_RETRIES, 0, INT_MAX, "max_retries");
-	options->max_replica_lag = get_time(fcinfo, first + 6, -1, "max_replica_lag");
-	options->max_wal_rate = PG_ARGISNULL(first + 7) ? -1 : PG_GETARG_INT64(first + 7);
-	if (options->max_wal_rate == 0 || options->max_wal_rate < -1)
-		report_bad_argument("max_wal_rate", "more than 0, in bytes per second");
+	get_throttle(fcinfo, first + 3, options);
 	options->verify = orm_batch_get_bool(fcinfo, first + 8, true);
 	options->progress = orm_batch_get_bool(fcinfo, first + 9, false);
+}
+
+/*
+ * Read those of purge().  A row that is kept would be kept in a second pass as
+ * well, so there is none.  Error: 22023.
+ */
+void
+orm_batch_get_purge_options(FunctionCallInfo fcinfo, OrmBatchOptions *options)
+{
+	options->batch_size = get_int(fcinfo, 2, DEFAULT_PURGE_SIZE, 1, GREATEST_BATCH_SIZE, "batch_size");
+	options->pause = get_time(fcinfo, 5, 0, "pause");
+	options->by = ORM_BATCH_BY_AUTO;
+	get_throttle(fcinfo, 6, options);
+	options->verify = false;
+	options->progress = orm_batch_get_bool(fcinfo, 11, false);
 }

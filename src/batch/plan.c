@@ -37,6 +37,7 @@ struct OrmBatchPlan
 	const OrmBatchKey *key;		/* NULL: by ctid */
 	bool		is_direct;
 	bool		checks_rows;
+	bool		is_selection;	/* of the places of the rows */
 	bool		only_places;	/* other ways to read are put off too */
 	Oid			member;
 	const char *name;			/* what the statement names */
@@ -52,6 +53,31 @@ typedef struct StillCounter
 	int64		still;
 } StillCounter;
 
+/*
+ * What a statement names to reach the rows of a member: the member, or else the
+ * table that was named, with a condition that goes on with AND.
+ */
+const char *
+orm_batch_source(const OrmBatchStatement *statement, Relation member, const char *alias, const char **scope)
+{
+	char	   *constraint;
+
+	*scope = "";
+	if (orm_batch_goes_direct(statement, member))
+		return psprintf("ONLY %s", orm_relation_name(member));
+
+	/*
+	 * of a partition only the partition holds such rows, and the planner
+	 * knows
+	 */
+	constraint = member->rd_rel->relispartition
+		? pg_get_partconstrdef_string(RelationGetRelid(member), unconstify(char *, alias)) : NULL;
+	*scope = constraint ? psprintf(" AND %s", constraint)
+		: psprintf(" AND %s.tableoid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid",
+				   alias, RelationGetRelid(member));
+	return orm_relid_name(statement->relid);
+}
+
 /* Plan the batches of a member. */
 OrmBatchPlan *
 orm_batch_make_plan(const OrmBatchStatement *statement, Relation member,
@@ -65,23 +91,21 @@ orm_batch_make_plan(const OrmBatchStatement *statement, Relation member,
 	plan->is_direct = orm_batch_goes_direct(statement, member);
 	plan->checks_rows = orm_batch_checks_rows(statement, member);
 	plan->member = RelationGetRelid(member);
-	plan->name = plan->is_direct ? psprintf("ONLY %s", orm_relation_name(member)) : orm_relid_name(statement->relid);
 	plan->alias = quote_identifier(get_rel_name(statement->relid));
-	plan->scope = "";
-	if (!plan->is_direct)
-	{
-		char	   *constraint = member->rd_rel->relispartition
-		? pg_get_partconstrdef_string(plan->member, unconstify(char *, plan->alias)) : NULL;
-
-		/*
-		 * of a partition only the partition holds such rows, and the planner
-		 * knows
-		 */
-		plan->scope = constraint ? psprintf(" AND %s", constraint)
-			: psprintf(" AND %s.tableoid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid",
-					   plan->alias, plan->member);
-	}
+	plan->name = orm_batch_source(statement, member, plan->alias, &plan->scope);
 	MemoryContextSwitchTo(oldcontext);
+	return plan;
+}
+
+/* Plan to select the places of the rows that the batches of a member would do. */
+OrmBatchPlan *
+orm_batch_make_selection(const OrmBatchStatement *statement, Relation member,
+						 const OrmBatchCursor *cursor, MemoryContext context)
+{
+	OrmBatchPlan *plan = orm_batch_make_plan(statement, member, cursor, context);
+
+	plan->is_selection = true;
+	plan->only_places = plan->key == NULL && plan->is_direct;
 	return plan;
 }
 
@@ -109,7 +133,9 @@ statement_text(const OrmBatchPlan *plan, const char *const *lower, const char *c
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (statement->is_delete)
+	if (plan->is_selection)
+		appendStringInfo(&text, "SELECT %s.ctid FROM %s AS %s", plan->alias, plan->name, plan->alias);
+	else if (statement->is_delete)
 		appendStringInfo(&text, "DELETE FROM %s AS %s", plan->name, plan->alias);
 	else
 		appendStringInfo(&text, "UPDATE %s AS %s SET %s%s", plan->name, plan->alias,
@@ -277,15 +303,12 @@ end_rows(DestReceiver *self)
 {
 }
 
-/* Do the rows of a range; returns their number, and of how many the condition holds still. */
-uint64
-orm_batch_execute(OrmBatchPlan *plan, const OrmBatchCursor *cursor, const OrmBatchRange *range, int64 *still)
+/* Run the statement for a range. */
+static uint64
+run(OrmBatchPlan *plan, const OrmBatchCursor *cursor, const OrmBatchRange *range, DestReceiver *dest)
 {
 	bool		has_lower = plan->key == NULL || cursor->after != NULL;
 	SPIPlanPtr	prepared = ready_plan(plan, has_lower);
-	StillCounter counter = {.pub = {.receiveSlot = count_row,.rStartup = start_rows,
-			.rShutdown = end_rows,.rDestroy = end_rows,
-	.mydest = DestNone}};
 	SPIExecuteOptions options = {0};
 	ItemPointerData tids[2];
 	int			result;
@@ -293,12 +316,31 @@ orm_batch_execute(OrmBatchPlan *plan, const OrmBatchCursor *cursor, const OrmBat
 	orm_batch_tid(range->end, &tids[0]);
 	orm_batch_tid(cursor->next, &tids[1]);
 	options.params = parameters(plan, cursor, range, tids, has_lower);
-	options.dest = plan->checks_rows ? &counter.pub : NULL;
+	options.dest = dest;
 	result = SPI_execute_plan_extended(prepared, &options);
 	if (result < 0)
 		elog(ERROR, "could not run a batch: %s", SPI_result_code_string(result));
-	*still = counter.still;
 	return SPI_processed;
+}
+
+/* Do the rows of a range; returns their number, and of how many the condition holds still. */
+uint64
+orm_batch_execute(OrmBatchPlan *plan, const OrmBatchCursor *cursor, const OrmBatchRange *range, int64 *still)
+{
+	StillCounter counter = {.pub = {.receiveSlot = count_row,.rStartup = start_rows,
+			.rShutdown = end_rows,.rDestroy = end_rows,
+	.mydest = DestNone}};
+	uint64		rows = run(plan, cursor, range, plan->checks_rows ? &counter.pub : NULL);
+
+	*still = counter.still;
+	return rows;
+}
+
+/* Select the places of the rows of a range. */
+void
+orm_batch_select(OrmBatchPlan *plan, const OrmBatchCursor *cursor, const OrmBatchRange *range, DestReceiver *dest)
+{
+	(void) run(plan, cursor, range, dest);
 }
 
 /* Values of a range as literals. */

@@ -15,11 +15,13 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "batch.h"
 #include "compat.h"
+#include "purge.h"
 
 /* Adapting to a target time never asks for more rows than this. */
 #define MAX_BATCH_SIZE 1000000
@@ -55,6 +57,7 @@ keep_progress(OrmBatchRun *run, const OrmBatchProgress *progress)
 	kept->columns = copy_texts(progress->columns);
 	kept->after = copy_texts(progress->after);
 	kept->bound = copy_texts(progress->bound);
+	kept->tallies = orm_batch_copy_tallies(progress->tallies);
 	run->progress_context = context;
 	if (old)
 		MemoryContextDelete(old);
@@ -111,11 +114,34 @@ tell_progress(OrmBatchRun *run)
 					job->id, progress->rows, progress->batches, progress->pass > 1 ? 100 : share * 100)));
 }
 
+/* How many rows to start with: what refers to the rows of a purge goes in the same batch. */
+static int64
+first_size(const OrmBatchJob *job)
+{
+	return job->statement.is_purge ? Max(job->options.batch_size / 8, 1) : job->options.batch_size;
+}
+
+/* The number of rows of a purge's next batch, so that it comes to batch_size with those that refer to them. */
+static void
+adapt_purge(OrmBatchRun *run, const OrmBatchStep *step)
+{
+	int64		wanted = run->job->options.batch_size;
+
+	if (step->rows > wanted)
+		run->base_size = Max(run->base_size * wanted / (int64) step->rows, 1);
+	else
+		run->base_size = Min(run->base_size * 2, wanted);
+}
+
 /* The number of rows for the next batch, after one that took so long. */
 static void
 adapt_size(OrmBatchRun *run, const OrmBatchStep *step)
 {
 	const OrmBatchOptions *options = &run->job->options;
+
+	if (run->job->statement.is_purge && run->trouble == 0 &&
+		(options->target_time <= 0 || step->rows == 0 || run->base_size > options->batch_size))
+		adapt_purge(run, step);
 
 	if (options->target_time > 0 && step->rows > 0 && run->trouble == 0)
 	{
@@ -152,6 +178,7 @@ note_success(OrmBatchRun *run, const OrmBatchStep *step)
 	else
 		orm_batch_advance(run->cursor, &run->range);
 	keep_progress(run, &step->progress);
+	run->keep = NULL;
 	if (step->ended != 0)
 		run->clock = step->ended;
 	run->attempts = 0;
@@ -189,6 +216,15 @@ give_up(OrmBatchRun *run, ErrorData *error, OrmBatchRemedy remedy)
 	orm_batch_rethrow(job, error, position);
 }
 
+/* Is the one row of a purge's range to stay, since a constraint would not hold without it? */
+static bool
+is_to_keep(const OrmBatchRun *run, const ErrorData *error)
+{
+	return run->job->statement.is_purge && run->has_range && run->keep == NULL &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
+		error->schema_name && error->table_name && error->constraint_name;
+}
+
 /* A step has failed: wait and try again, try half of it, or give up. */
 static void
 note_failure(OrmBatchRun *run, ErrorData *error)
@@ -204,6 +240,14 @@ note_failure(OrmBatchRun *run, ErrorData *error)
 		if (job->progress.state == ORM_BATCH_RUNNING)
 			(void) orm_batch_sleep(orm_batch_backoff(run->attempts), is_stopped, run);
 		run->attempts++;
+		FreeErrorData(error);
+		return;
+	}
+	if (remedy == ORM_BATCH_SPLIT && run->size <= 1 && is_to_keep(run, error))
+	{
+		run->keep = psprintf("%s.%s.%s (violated)", quote_identifier(error->schema_name),
+							 quote_identifier(error->table_name), quote_identifier(error->constraint_name));
+		run->attempts = 0;
 		FreeErrorData(error);
 		return;
 	}
@@ -248,6 +292,8 @@ tell_end(const OrmBatchJob *job)
 {
 	const OrmBatchProgress *progress = &job->progress;
 
+	if (job->statement.is_purge && progress->state == ORM_BATCH_DONE)
+		orm_purge_tell(job, false);
 	if (progress->state == ORM_BATCH_PAUSED)
 		ereport(NOTICE,
 				(errmsg("batched job " INT64_FORMAT " is paused after " INT64_FORMAT " rows", job->id, progress->rows),
@@ -269,7 +315,7 @@ void
 orm_batch_run(OrmBatchJob *job)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	OrmBatchRun run = {.job = job,.base_size = job->options.batch_size,.size = job->options.batch_size};
+	OrmBatchRun run = {.job = job,.base_size = first_size(job),.size = first_size(job)};
 
 	run.context = AllocSetContextCreate(PortalContext, "orm_ext batched job", ALLOCSET_DEFAULT_SIZES);
 	run.step_context = AllocSetContextCreate(run.context, "orm_ext batch", ALLOCSET_DEFAULT_SIZES);
@@ -283,9 +329,15 @@ orm_batch_run(OrmBatchJob *job)
 	PG_FINALLY();
 	{
 		orm_batch_close_member(&run);
+		if (run.graph)
+			orm_purge_close(run.graph);
 	}
 	PG_END_TRY();
 	tell_end(job);
+
+	/* what the caller may want to know */
+	MemoryContextSwitchTo(PortalContext);
+	job->progress.tallies = orm_batch_copy_tallies(job->progress.tallies);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(run.context);
 }

@@ -132,6 +132,14 @@ check_condition(const char *condition)
 	refuse_parameters(stmt, NULL);
 }
 
+/* The procedure that begins such a job. */
+const char *
+orm_batch_procedure(const OrmBatchStatement *statement)
+{
+	return statement->is_purge ? "orm_ext.purge()" :
+		statement->is_delete ? "orm_ext.batch_delete()" : "orm_ext.batch_update()";
+}
+
 /* What ends a comment that a text may end with. */
 const char *
 orm_batch_end_of(const char *text)

@@ -22,6 +22,7 @@
 
 #include "batch.h"
 #include "compat.h"
+#include "purge.h"
 #include "util/spi.h"
 
 /* How often a job that finds nothing is saved. */
@@ -59,6 +60,40 @@ orm_batch_close_member(OrmBatchRun *run)
 	if (run->cursor)
 		MemoryContextDelete(run->cursor->context);
 	run->cursor = NULL;
+}
+
+/*
+ * Nobody waits for a commit of a purge but for the last, which brings those
+ * before it to disk too: what a crash undoes is done again, and a batch and how
+ * far the job has come are lost together.
+ */
+static void
+make_purge_settings(const OrmBatchProgress *progress)
+{
+	if (progress->state == ORM_BATCH_RUNNING)
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/* Do the rows of a range, in the way of the job; returns their number. */
+static uint64
+do_rows(OrmBatchRun *run, Relation rel, OrmBatchStep *step, int64 *still)
+{
+	OrmBatchProgress *progress = &step->progress;
+	uint64		rows = 0;
+
+	if (run->keep)
+		progress->tallies = orm_batch_count(progress->tallies, "kept", run->keep, 1);
+	else if (run->graph && run->graph->ways != NIL)
+		rows = orm_purge_range(run->graph, RelationGetRelid(rel), run->plan, run->cursor,
+							   &run->range, false, progress);
+	else
+	{
+		rows = orm_batch_execute(run->plan, run->cursor, &run->range, still);
+		if (run->graph && rows > 0)
+			progress->tallies = orm_batch_count(progress->tallies, "purged", run->job->target, rows);
+	}
+	return rows;
 }
 
 /* Open the table that is to be done now; NULL if it is gone, or no longer part of the target. */
@@ -133,14 +168,16 @@ do_range(OrmBatchRun *run, Relation rel, OrmBatchStep *step)
 	if (run->cursor == NULL)
 		run->cursor = orm_batch_open_cursor(job, rel, run->context);
 	if (run->plan == NULL)
-		run->plan = orm_batch_make_plan(&job->statement, rel, run->cursor, run->cursor->context);
+		run->plan = run->graph && run->graph->ways != NIL
+			? orm_batch_make_selection(&job->statement, rel, run->cursor, run->cursor->context)
+			: orm_batch_make_plan(&job->statement, rel, run->cursor, run->cursor->context);
 	run->has_range = orm_batch_next_range(run->cursor, rel, run->size, &run->range);
 	if (!run->has_range)
 	{
 		step->ends_member = true;
 		return;
 	}
-	step->rows = orm_batch_execute(run->plan, run->cursor, &run->range, &still);
+	step->rows = do_rows(run, rel, step, &still);
 	if (still > 0 && run->cursor->by == ORM_BATCH_BY_CTID)
 		report_still(job);
 	orm_batch_note_range(run->cursor, &run->range, &step->progress);
@@ -151,6 +188,21 @@ do_range(OrmBatchRun *run, Relation rel, OrmBatchStep *step)
 	step->progress.still += still;
 	step->progress.worked += (step->ended - run->clock) / 1000.0;
 	step->ends_member = run->range.is_last;
+}
+
+/* See to it that the graph of a purge is there, and as the catalogs have it now. */
+static void
+open_graph(OrmBatchRun *run)
+{
+	if (run->graph && orm_purge_is_current(run->graph))
+		return;
+	if (run->graph)
+	{
+		orm_purge_close(run->graph);
+		run->graph = NULL;
+		orm_batch_close_member(run);
+	}
+	run->graph = orm_purge_open(run->job, run->context);
 }
 
 /* A run and the step that it is to take. */
@@ -171,9 +223,12 @@ take_step(void *arg)
 
 	MemoryContextSwitchTo(run->step_context);
 	orm_batch_make_settings(job);
-	PreventCommandIfReadOnly(job->statement.is_delete ? "CALL orm_ext.batch_delete()" : "CALL orm_ext.batch_update()");
-	rel = open_member(run);
+	PreventCommandIfReadOnly(psprintf("CALL %s", orm_batch_procedure(&job->statement)));
 	step->progress = job->progress;
+	step->progress.tallies = orm_batch_copy_tallies(job->progress.tallies);
+	if (job->statement.is_purge)
+		open_graph(run);
+	rel = open_member(run);
 	if (rel == NULL)
 		step->ends_member = true;
 	else
@@ -190,6 +245,8 @@ take_step(void *arg)
 		step->progress.state = orm_batch_save_job(job, &step->progress, NULL);
 		run->saved = GetCurrentTimestamp();
 	}
+	if (job->statement.is_purge)
+		make_purge_settings(&step->progress);
 	return true;
 }
 
@@ -222,6 +279,13 @@ orm_batch_try_step(OrmBatchRun *run, OrmBatchStep *step)
 
 	MemoryContextReset(run->step_context);
 	MemoryContextSwitchTo(run->context);
+
+	/*
+	 * what refers to a row is looked for once the row is locked, and is to be
+	 * seen
+	 */
+	if (run->job->statement.is_purge)
+		XactIsoLevel = XACT_READ_COMMITTED;
 	if (!orm_try(take_step, &attempt, &error))
 		return error;
 	return try_commit(run);
