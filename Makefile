@@ -29,7 +29,8 @@ REGRESS        = setup status declaration follow marker_types \
 	bulk_setup bulk_upsert bulk_keys bulk_types bulk_partial bulk_options bulk_deleted \
 	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways bulk_single bulk_collation \
 	bulk_copy bulk_copy16 bulk_copy17 bulk18 \
-	batch batch_jobs batch_policies
+	batch batch_jobs batch_policies \
+	purge bin_partition publication
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.

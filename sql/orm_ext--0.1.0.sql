@@ -766,6 +766,8 @@ Argument: the table. No errors.';
 CREATE FUNCTION orm_ext.marker_value(moment timestamptz, marker_type regtype) RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET datestyle = 'ISO'
 BEGIN ATOMIC
 	SELECT CASE marker_type
 		WHEN 'bigint'::regtype THEN (extract(epoch FROM moment) * 1000000)::bigint::text
@@ -774,7 +776,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION orm_ext.marker_value(timestamptz, regtype) IS
-'The marker, as SQL, of rows that are deleted at a moment. Arguments: the moment; type of the marker. No errors.';
+'The marker, as SQL and in UTC, of rows that are deleted at a moment. Arguments: the moment; type of the marker. No errors.';
 
 CREATE FUNCTION orm_ext.partition_by_marker(
 	rel regclass,
@@ -785,6 +787,7 @@ RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
+SET datestyle = 'ISO'
 SET orm_ext.naming_check = off
 SET client_min_messages = warning
 AS $$
@@ -801,7 +804,9 @@ DECLARE
 	key text;
 	key_name text;
 	first timestamptz;
+	width interval;
 	has_rows boolean;
+	is_full boolean := false;
 	last bigint;
 	commands text[] := '{}';
 	triggers text[];
@@ -848,10 +853,11 @@ BEGIN
 		IF marker.atttypid = 'boolean'::regtype AND to_regclass(bin) IS NOT NULL THEN
 			RETURN;
 		END IF;
+		SELECT c.relreplident = 'f' FROM pg_class AS c WHERE c.oid = to_regclass(rest) INTO is_full;
 		IF relation.partdefid IS DISTINCT FROM to_regclass(bin)::oid OR to_regclass(rest) IS NULL THEN
 			RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('table "%s" is partitioned in another way', relation.relname),
 				DETAIL = format('Partition %s, which holds deleted rows, is not its default one.', bin),
-				HINT = 'Partition its partitions by the marker, or purge it in batches: CALL orm_ext.purge();';
+				HINT = format('Purge it in batches: CALL orm_ext.purge(%L, older_than => ''90 days'');', rel);
 		END IF;
 	ELSIF relation.relkind <> 'r' OR relation.relispartition OR relation.relpersistence = 't' THEN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('"%s" cannot be partitioned by its marker', relation.relname),
@@ -930,28 +936,32 @@ BEGIN
 		END LOOP;
 	END IF;
 
-	-- the steps from the oldest row on, but not of more than ten years; what is older goes to the rest
+	-- the steps from the oldest row on, but not too many of them; what is older goes to the rest
 	IF marker.atttypid <> 'boolean'::regtype THEN
-		first := date_trunc(step, greatest(least(first, now()), now() - interval '10 years'));
+		width := CASE step WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || step)::interval END;
+		first := date_trunc(step, greatest(least(first, now()), now() - 36 * width));
 		has_rows := false;
 		FOR item IN
 			SELECT format('%s.%I', relation.schema, prefix || '_deleted_' || to_char(s.lower, CASE step WHEN 'year' THEN 'YYYY' WHEN 'quarter' THEN 'YYYY"q"Q' WHEN 'month' THEN 'YYYY_MM' ELSE 'YYYY_MM_DD' END)) AS name,
-				orm_ext.marker_value(s.lower, marker.atttypid) AS lower, orm_ext.marker_value(s.lower + i.width, marker.atttypid) AS upper
-			FROM (SELECT CASE step WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || step)::interval END) AS i (width)
-				CROSS JOIN LATERAL generate_series(first, date_trunc(step, now()) + i.width * ahead, i.width) AS s (lower)
+				orm_ext.marker_value(s.lower, marker.atttypid) AS lower, orm_ext.marker_value(s.lower + width, marker.atttypid) AS upper
+			FROM generate_series(first, date_trunc(step, now()) + width * ahead, width) AS s (lower)
 			ORDER BY s.lower
 		LOOP
 			CONTINUE WHEN to_regclass(item.name) IS NOT NULL;
 			IF relation.relkind = 'p' THEN
-				EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %s AND %2$I < %s)', rest, marker.attname, item.lower, item.upper) INTO has_rows;
+				EXECUTE format('SELECT EXISTS (SELECT FROM %1$s WHERE %2$I >= %3$s AND %2$I < %4$s)', rest, marker.attname, item.lower, item.upper) INTO has_rows;
 			END IF;
 			IF has_rows THEN
 				commands := commands || format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', item.name, rest)
-					|| format('WITH moved AS (DELETE FROM %s WHERE %I >= %s AND %2$I < %s RETURNING %s) INSERT INTO %s (%5$s) SELECT * FROM moved',
+					|| format('WITH moved AS (DELETE FROM %1$s WHERE %2$I >= %3$s AND %2$I < %4$s RETURNING %5$s) INSERT INTO %6$s (%5$s) SELECT * FROM moved',
 						rest, marker.attname, item.lower, item.upper, columns, item.name)
 					|| format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)', bin, item.name, item.lower, item.upper);
 			ELSE
 				commands := commands || format('CREATE TABLE %s PARTITION OF %s FOR VALUES FROM (%s) TO (%s)', item.name, bin, item.lower, item.upper);
+			END IF;
+			-- as create_publication() has left the others
+			IF is_full THEN
+				commands := commands || format('ALTER TABLE ONLY %s REPLICA IDENTITY FULL', item.name);
 			END IF;
 		END LOOP;
 	END IF;
@@ -1722,7 +1732,8 @@ SELECT p.tgrelid AS oid,
 	a.attname AS name,
 	a.atttypid,
 	m.live,
-	m.dead
+	m.dead,
+	'foreign_keys=off' <> ALL (p.options) AS foreign_keys
 FROM orm_ext.lint_policy AS p
 	JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.tgrelid AND a.attname = p."column" AND NOT a.attisdropped,
 	LATERAL (SELECT
@@ -2327,28 +2338,35 @@ COMMENT ON VIEW orm_ext.lint_soft_delete_full_unique IS
 
 CREATE VIEW orm_ext.lint_soft_delete_fk_cascade AS
 SELECT 'soft_delete_fk_cascade' AS rule,
-	NULL::text AS severity,
+	CASE WHEN w.is_off THEN 'info' END AS severity,
 	f.schema,
 	f.object,
 	'pg_catalog.pg_constraint'::pg_catalog.regclass::oid AS classid,
 	f.oid AS objid,
 	0 AS objsubid,
-	CASE WHEN m.oid IS NOT NULL
-		THEN format('foreign key "%s" of table "%s" does not act when a row of "%s" is deleted softly: ON DELETE %s waits for the final DELETE',
-			f.name, f."table", m."table", CASE f.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' ELSE 'SET DEFAULT' END)
+	CASE WHEN w.is_off
+			THEN format('foreign key "%s" of table "%s" does not hold for soft deletes: "%s" has foreign_keys=off',
+				f.name, f."table", CASE WHEN m.foreign_keys THEN s."table" ELSE m."table" END)
+		WHEN m.oid IS NOT NULL
+			THEN format('foreign key "%s" leaves rows of table "%s" when a row of "%s" is deleted softly: "%2$s" is not under soft delete',
+				f.name, f."table", m."table")
 		ELSE format('foreign key "%s" removes rows of table "%s" for good, past its soft delete: "%s", which they refer to, is not under soft delete',
 			f.name, f."table", p.relname) END AS message,
-	CASE WHEN m.oid IS NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s;', f.table_object, f.name,
-		replace(pg_get_constraintdef(f.oid), ' ON DELETE CASCADE', '')) END AS fix
+	CASE WHEN w.is_off THEN NULL
+		WHEN m.oid IS NOT NULL THEN format('SELECT orm_ext.enable_soft_delete(%L);', f.table_object)
+		ELSE format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s;', f.table_object, f.name,
+			replace(pg_get_constraintdef(f.oid), ' ON DELETE CASCADE', '')) END AS fix
 FROM orm_ext.lint_foreign_key AS f
 	JOIN pg_catalog.pg_class AS p ON p.oid = f.confrelid
 	LEFT JOIN orm_ext.lint_marker AS m ON m.oid = f.confrelid
 	LEFT JOIN orm_ext.lint_marker AS s ON s.oid = f.conrelid
-WHERE m.oid IS NOT NULL AND f.confdeltype IN ('c', 'n', 'd')
-	OR m.oid IS NULL AND s.oid IS NOT NULL AND f.confdeltype = 'c';
+	CROSS JOIN LATERAL (SELECT coalesce(NOT m.foreign_keys OR m.foreign_keys AND NOT s.foreign_keys, false)) AS w (is_off)
+-- SET NULL and SET DEFAULT keep the reference, as a soft delete is meant to
+WHERE CASE WHEN w.is_off THEN f.confdeltype IN ('a', 'r', 'c')
+	ELSE f.confdeltype = 'c' AND (m.oid IS NULL) <> (s.oid IS NULL) END;
 
 COMMENT ON VIEW orm_ext.lint_soft_delete_fk_cascade IS
-'Rule: a foreign key with ON DELETE CASCADE, SET NULL or SET DEFAULT refers to a table under soft delete, where it does not act before rows are deleted for good; or one with ON DELETE CASCADE refers from a table under soft delete to one that is not, and removes its rows for good. The fix makes that NO ACTION. Source: the server runs the actions of foreign keys on real deletions only, and past policies.';
+'Rule: a foreign key with ON DELETE CASCADE between a table under soft delete and one that is not. Where the parent is under soft delete, rows of the other table are left when it goes; the fix puts them under soft delete too. Where the child is, its rows are removed for good with the parent; the fix makes that NO ACTION. Info: a foreign key with CASCADE, RESTRICT or NO ACTION that soft deletes do not heed, since one side says foreign_keys=off. Source: a soft delete marks rows of tables under soft delete alone; the server runs the actions of real deletes past policies.';
 
 CREATE VIEW orm_ext.lint_soft_delete_index AS
 SELECT 'soft_delete_index' AS rule,
@@ -2679,7 +2697,7 @@ FROM (VALUES
 	('money_type', 'info', 'types', true, 'a column of type money', 'orm_ext.lint_column_type'),
 	('serial_column', 'info', 'types', false, 'a serial column', 'orm_ext.lint_sequences'),
 	('soft_delete_full_unique', 'error', 'soft delete', true, 'a unique key, under soft delete, that does not hold among live rows, or not among them alone', 'orm_ext.lint_soft_delete_full_unique'),
-	('soft_delete_fk_cascade', 'warning', 'soft delete', true, 'an action of a foreign key that a soft delete does not run, or that removes rows past it', 'orm_ext.lint_soft_delete_fk_cascade'),
+	('soft_delete_fk_cascade', 'warning', 'soft delete', true, 'a foreign key that a soft delete does not follow, or that removes rows past it', 'orm_ext.lint_soft_delete_fk_cascade'),
 	('soft_delete_index', 'info', 'soft delete', true, 'a large table under soft delete without an index on live rows', 'orm_ext.lint_soft_delete_index'),
 	('library_not_loaded', 'error', 'soft delete', true, 'new sessions do not load the library, and see deleted rows', 'orm_ext.lint_library_not_loaded'),
 	('policy_disabled', 'warning', 'policies', true, 'a disabled trigger of orm_ext', 'orm_ext.lint_policy_disabled'),

@@ -261,8 +261,7 @@ report_changed(Oid relid)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("rows of table \"%s\" that were to be purged have changed meanwhile", get_rel_name(relid)),
-			 errdetail("Another transaction has changed them, or a trigger keeps them."),
-			 errhint("CALL orm_ext.purge() again.")));
+			 errdetail("Another transaction has changed them, or a trigger keeps them.")));
 }
 
 /* Lock the rows of a leaf from a number on, as DELETE does.  Error: 40001. */
@@ -480,6 +479,7 @@ delete_rows(const Batch *batch, const int *counts)
 	if (result != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not purge: %s", SPI_result_code_string(result));
 	i = 0;
+	leaf = -1;
 	while ((leaf = bms_next_member(leaves, leaf)) >= 0)
 	{
 		bool		isnull;

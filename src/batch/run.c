@@ -221,8 +221,7 @@ static bool
 is_to_keep(const OrmBatchRun *run, const ErrorData *error)
 {
 	return run->job->statement.is_purge && run->has_range && run->keep == NULL &&
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION &&
-		error->schema_name && error->table_name && error->constraint_name;
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
 }
 
 /* A step has failed: wait and try again, try half of it, or give up. */
@@ -245,8 +244,11 @@ note_failure(OrmBatchRun *run, ErrorData *error)
 	}
 	if (remedy == ORM_BATCH_SPLIT && run->size <= 1 && is_to_keep(run, error))
 	{
-		run->keep = psprintf("%s.%s.%s (violated)", quote_identifier(error->schema_name),
-							 quote_identifier(error->table_name), quote_identifier(error->constraint_name));
+		const char *name = error->constraint_name ? error->constraint_name : error->column_name;
+
+		run->keep = psprintf("%s (violated)", name
+							 ? psprintf("%s.%s", quote_qualified_identifier(error->schema_name, error->table_name), quote_identifier(name))
+							 : error->message);
 		run->attempts = 0;
 		FreeErrorData(error);
 		return;

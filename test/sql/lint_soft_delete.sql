@@ -74,7 +74,8 @@ SELECT orm_ext.enable_soft_delete('enabled');
 SELECT count(*) FROM orm_ext.lint('soft') WHERE rule = 'soft_delete_full_unique' AND object ~ 'enabled';
 
 --
--- soft_delete_fk_cascade: at the present state of foreign keys
+-- soft_delete_fk_cascade: CASCADE between a table under soft delete and one that is not, and
+-- what foreign_keys=off leaves to real deletes
 --
 CREATE TABLE hard_parent (id bigint PRIMARY KEY);
 CREATE TABLE child (
@@ -89,7 +90,34 @@ CREATE TABLE child (
 ALTER TABLE users ADD parent bigint CONSTRAINT users_cascade REFERENCES hard_parent ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
 	ADD parent_2 bigint CONSTRAINT users_set_null REFERENCES hard_parent ON DELETE SET NULL,
 	ADD boss bigint CONSTRAINT users_boss REFERENCES users ON DELETE CASCADE;
-SELECT object, message, fix FROM orm_ext.lint('soft') WHERE rule = 'soft_delete_fk_cascade';
+CREATE TABLE aloof (id bigint PRIMARY KEY, deleted_at timestamptz);
+CREATE TABLE child_of_aloof (
+	id bigint PRIMARY KEY,
+	deleted_at timestamptz,
+	a bigint CONSTRAINT aloof_cascade REFERENCES aloof ON DELETE CASCADE,
+	b bigint CONSTRAINT aloof_restrict REFERENCES aloof ON DELETE RESTRICT,
+	c bigint CONSTRAINT aloof_set_null REFERENCES aloof ON DELETE SET NULL
+);
+ALTER TABLE aloof ADD parent bigint CONSTRAINT aloof_no_action REFERENCES users, ADD parent_2 bigint CONSTRAINT aloof_set_default REFERENCES users ON DELETE SET DEFAULT,
+	ADD parent_3 bigint CONSTRAINT aloof_hard REFERENCES hard_parent ON DELETE CASCADE;
+CREATE TRIGGER soft_delete BEFORE DELETE ON aloof FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at', 'foreign_keys=off');
+CREATE TRIGGER soft_delete BEFORE DELETE ON child_of_aloof FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+SELECT severity, object, message, fix FROM orm_ext.lint('soft') WHERE rule = 'soft_delete_fk_cascade';
+-- rows of "child" are left, and go along when fixed
+BEGIN;
+INSERT INTO users (id, badge, version) VALUES (7, 7, 1);
+INSERT INTO child (id, a, c) VALUES (1, 7, NULL);
+DELETE FROM users WHERE id = 7;
+SELECT count(*) FROM child;
+ROLLBACK;
+BEGIN;
+SELECT fix FROM orm_ext.lint('soft') WHERE key = 'soft_delete_fk_cascade:soft.child.child_cascade' \gexec
+INSERT INTO users (id, badge, version) VALUES (7, 7, 1);
+INSERT INTO child (id, a, c) VALUES (1, 7, NULL);
+DELETE FROM users WHERE id = 7;
+SELECT count(*) FROM child;
+ROLLBACK;
+DROP TABLE child_of_aloof, aloof;
 -- the one really removes rows, and does not when fixed
 INSERT INTO hard_parent VALUES (1);
 INSERT INTO users (id, badge, version, parent) VALUES (1, 1, 1, 1);
