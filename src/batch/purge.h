@@ -48,6 +48,7 @@ typedef struct OrmPurgeLeaf
 	int			ways_to;		/* in how many ways its rows can be met */
 	bool		is_locked;		/* are its rows to be locked, lest others come
 								 * to refer to them? */
+	SPIPlanPtr	plan;			/* kept: the DELETE; NULL: to be made */
 	OrmPurgeRows rows;
 } OrmPurgeLeaf;
 
@@ -72,8 +73,8 @@ struct OrmPurgeGraph
 	uint64		generation;		/* of the policies when it was made */
 	List	   *leaves;			/* OrmPurgeLeaf, first the members of the job */
 	List	   *ways;			/* OrmPurgeWay */
-	SPIPlanPtr	delete_plan;	/* kept, for the leaves in "deleted" */
-	Bitmapset  *deleted;
+	SPIPlanPtr	circle_plan;	/* kept: the DELETE of the leaves in "circle" */
+	Bitmapset  *circle;
 	HTAB	   *counted;		/* rows that a dry run has counted */
 };
 
@@ -90,7 +91,8 @@ extern uint64 orm_purge_range(OrmPurgeGraph *graph, Oid member, OrmBatchPlan *pl
 
 /* purge_plan.c: the statements */
 extern SPIPlanPtr orm_purge_way_plan(OrmPurgeGraph *graph, OrmPurgeWay *way);
-extern SPIPlanPtr orm_purge_delete_plan(OrmPurgeGraph *graph, Bitmapset *leaves);
+extern SPIPlanPtr orm_purge_delete_plan(OrmPurgeGraph *graph, OrmPurgeLeaf *leaf);
+extern SPIPlanPtr orm_purge_circle_plan(OrmPurgeGraph *graph, Bitmapset *leaves);
 
 /* purge.c: what is due, and what is told */
 extern char *orm_purge_live_condition(Oid relid, const OrmMarker *marker, const char *alias);

@@ -279,8 +279,15 @@ orm_purge_close(OrmPurgeGraph *graph)
 		if (way->plan)
 			SPI_freeplan(way->plan);
 	}
-	if (graph->delete_plan)
-		SPI_freeplan(graph->delete_plan);
+	foreach(lc, graph->leaves)
+	{
+		OrmPurgeLeaf *leaf = lfirst(lc);
+
+		if (leaf->plan)
+			SPI_freeplan(leaf->plan);
+	}
+	if (graph->circle_plan)
+		SPI_freeplan(graph->circle_plan);
 	MemoryContextDelete(graph->context);
 }
 

@@ -3,9 +3,9 @@
  * purge_plan.c
  *		The statements of a purge: what refers to rows, and the DELETE.
  *
- * Rows are named by their places.  The rows of all tables go by one statement,
- * so that the server checks its foreign keys once they are all gone: cycles need
- * no order then, and nothing is left for its cascades.
+ * Rows are named by their places.  Tables that refer to each other in a circle
+ * have no order in which their rows could go; there, one statement deletes them
+ * all, and the server checks its foreign keys when it is through.
  *
  *-------------------------------------------------------------------------
  */
@@ -172,27 +172,32 @@ append_delete(StringInfo text, const OrmPurgeGraph *graph, const OrmPurgeLeaf *l
 	appendStringInfo(text, "DELETE FROM %s AS r WHERE r.ctid OPERATOR(pg_catalog.=) ANY ($%d)%s", name, parameter, scope);
 	if (leaf->is_managed)
 		appendStringInfo(text, " AND %s", orm_purge_due_condition(leaf->relid, &leaf->marker, "r", graph->statement->cutoff));
-	appendStringInfoString(text, " RETURNING 1");
 }
 
-/* The statement that deletes rows of some leaves, and returns how many. */
+/* The statement that deletes rows of a leaf. */
 SPIPlanPtr
-orm_purge_delete_plan(OrmPurgeGraph *graph, Bitmapset *leaves)
+orm_purge_delete_plan(OrmPurgeGraph *graph, OrmPurgeLeaf *leaf)
 {
-	MemoryContext oldcontext;
+	StringInfoData text;
+
+	if (leaf->plan == NULL)
+	{
+		initStringInfo(&text);
+		append_delete(&text, graph, leaf, 1);
+		leaf->plan = prepare(text.data, 1);
+	}
+	complete(leaf->plan);
+	return leaf->plan;
+}
+
+/* The text of a statement that deletes rows of some leaves, and returns how many. */
+static char *
+circle_text(const OrmPurgeGraph *graph, const Bitmapset *leaves)
+{
 	StringInfoData text;
 	StringInfoData counts;
 	int			leaf = -1;
 	int			parameter = 0;
-
-	if (graph->delete_plan && bms_equal(graph->deleted, leaves))
-	{
-		complete(graph->delete_plan);
-		return graph->delete_plan;
-	}
-	if (graph->delete_plan)
-		SPI_freeplan(graph->delete_plan);
-	graph->delete_plan = NULL;
 
 	initStringInfo(&text);
 	initStringInfo(&counts);
@@ -201,14 +206,30 @@ orm_purge_delete_plan(OrmPurgeGraph *graph, Bitmapset *leaves)
 		parameter++;
 		appendStringInfo(&text, "%s d%d AS (", parameter > 1 ? "," : "WITH", parameter);
 		append_delete(&text, graph, list_nth(graph->leaves, leaf), parameter);
-		appendStringInfoChar(&text, ')');
+		appendStringInfoString(&text, " RETURNING 1)");
 		appendStringInfo(&counts, "%s(SELECT pg_catalog.count(*) FROM d%d)", parameter > 1 ? ", " : "", parameter);
 	}
-	appendStringInfo(&text, " SELECT %s", counts.data);
-	graph->delete_plan = prepare(text.data, parameter);
-	complete(graph->delete_plan);
-	oldcontext = MemoryContextSwitchTo(graph->context);
-	graph->deleted = bms_copy(leaves);
-	MemoryContextSwitchTo(oldcontext);
-	return graph->delete_plan;
+	return psprintf("%s SELECT %s", text.data, counts.data);
+}
+
+/* The statement that deletes rows of leaves that refer to each other, and returns how many. */
+SPIPlanPtr
+orm_purge_circle_plan(OrmPurgeGraph *graph, Bitmapset *leaves)
+{
+	MemoryContext oldcontext;
+
+	if (graph->circle_plan && !bms_equal(graph->circle, leaves))
+	{
+		SPI_freeplan(graph->circle_plan);
+		graph->circle_plan = NULL;
+	}
+	if (graph->circle_plan == NULL)
+	{
+		graph->circle_plan = prepare(circle_text(graph, leaves), bms_num_members(leaves));
+		oldcontext = MemoryContextSwitchTo(graph->context);
+		graph->circle = bms_copy(leaves);
+		MemoryContextSwitchTo(oldcontext);
+	}
+	complete(graph->circle_plan);
+	return graph->circle_plan;
 }

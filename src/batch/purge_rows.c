@@ -453,25 +453,50 @@ going_places(const OrmPurgeRows *rows)
 	return places_array(places, count);
 }
 
-/* Delete the rows that go, of which there are so many in each leaf.  Error: 40001. */
-static void
-delete_rows(const Batch *batch, const int *counts)
+/* Does a leaf have rows left that refer to those of this one? */
+static bool
+is_referred_to(const Batch *batch, int number, const Bitmapset *leaves)
 {
-	Bitmapset  *leaves = NULL;
+	ListCell   *lc;
+
+	foreach(lc, batch->graph->ways)
+	{
+		const OrmPurgeWay *way = lfirst(lc);
+
+		if (way->referenced == number && way->referencing != number && bms_is_member(way->referencing, leaves))
+			return true;
+	}
+	return false;
+}
+
+/* Delete the rows of one leaf that go, so many.  Error: 40001. */
+static void
+delete_leaf(const Batch *batch, int number, int count)
+{
+	OrmPurgeLeaf *leaf = leaf_at(batch, number);
 	SPIExecuteOptions options = {0};
-	SPIPlanPtr	plan;
+	SPIPlanPtr	plan = orm_purge_delete_plan(batch->graph, leaf);
+	int			result;
+
+	options.params = make_parameters(1);
+	options.params->params[0].value = going_places(&leaf->rows);
+	result = SPI_execute_plan_extended(plan, &options);
+	if (result != SPI_OK_DELETE)
+		elog(ERROR, "could not purge: %s", SPI_result_code_string(result));
+	if (SPI_processed != count)
+		report_changed(leaf->relid);
+}
+
+/* Delete the rows of leaves that refer to each other.  Error: 40001. */
+static void
+delete_circle(const Batch *batch, Bitmapset *leaves, const int *counts)
+{
+	SPIExecuteOptions options = {0};
+	SPIPlanPtr	plan = orm_purge_circle_plan(batch->graph, leaves);
 	int			leaf = -1;
 	int			i = 0;
 	int			result;
 
-	for (int number = 0; number < list_length(batch->graph->leaves); number++)
-	{
-		if (counts[number] > 0)
-			leaves = bms_add_member(leaves, number);
-	}
-	if (leaves == NULL)
-		return;
-	plan = orm_purge_delete_plan(batch->graph, leaves);
 	options.params = make_parameters(bms_num_members(leaves));
 	while ((leaf = bms_next_member(leaves, leaf)) >= 0)
 		options.params->params[i++].value = going_places(&leaf_at(batch, leaf)->rows);
@@ -488,6 +513,31 @@ delete_rows(const Batch *batch, const int *counts)
 			report_changed(leaf_at(batch, leaf)->relid);
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Delete the rows that go, of which there are so many in each leaf: first those that none refers to.  Error: 40001. */
+static void
+delete_rows(const Batch *batch, const int *counts)
+{
+	Bitmapset  *leaves = NULL;
+	int			leaf;
+
+	for (int number = 0; number < list_length(batch->graph->leaves); number++)
+	{
+		if (counts[number] > 0)
+			leaves = bms_add_member(leaves, number);
+	}
+	leaf = -1;
+	while ((leaf = bms_next_member(leaves, leaf)) >= 0)
+	{
+		if (is_referred_to(batch, leaf, leaves))
+			continue;
+		delete_leaf(batch, leaf, counts[leaf]);
+		leaves = bms_del_member(leaves, leaf);
+		leaf = -1;
+	}
+	if (leaves)
+		delete_circle(batch, leaves, counts);
 }
 
 /* Find the due rows of a range of a member, which is returned. */
