@@ -79,15 +79,19 @@ add_texts(Arguments *args, List *values)
 	add(args, TEXTARRAYOID, PointerGetDatum(orm_text_array(values)), values == NIL);
 }
 
-/* Run a statement on the table as its owner, who alone may. */
+/*
+ * Run a statement on the table as its owner, who alone may.  Where "plan" is
+ * given, a plan is kept there, for what is run often.
+ */
 static void
-run_as_owner(const char *command, Arguments *args, int expected)
+run_kept_as_owner(const char *command, Arguments *args, int expected, SPIPlanPtr *plan)
 {
 	Oid			relid = orm_extension_table(JOB_TABLE);
 	Oid			user;
 	int			context;
 	HeapTuple	tuple;
 	Oid			owner;
+	int			result;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
@@ -100,10 +104,25 @@ run_as_owner(const char *command, Arguments *args, int expected)
 
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	if (SPI_execute_with_args(command, args->count, args->types, args->values, args->nulls,
-							  false, 0) != expected)
+	if (plan && *plan == NULL)
+	{
+		SPIPlanPtr	prepared = SPI_prepare(command, args->count, args->types);
+
+		if (prepared == NULL || SPI_keepplan(prepared) != 0)
+			elog(ERROR, "could not prepare \"%s\"", command);
+		*plan = prepared;
+	}
+	result = plan ? SPI_execute_plan(*plan, args->values, args->nulls, false, 0)
+		: SPI_execute_with_args(command, args->count, args->types, args->values, args->nulls, false, 0);
+	if (result != expected)
 		elog(ERROR, "could not run \"%s\"", command);
 	SetUserIdAndSecContext(user, context);
+}
+
+static void
+run_as_owner(const char *command, Arguments *args, int expected)
+{
+	run_kept_as_owner(command, args, expected, NULL);
 }
 
 /* Insert a new job, and set its id. */
@@ -316,6 +335,7 @@ orm_batch_load_job(int64 id)
 OrmBatchState
 orm_batch_save_job(const OrmBatchJob *job, const OrmBatchProgress *progress, const char *error)
 {
+	static SPIPlanPtr plan = NULL;
 	Arguments	args = {0};
 	OrmBatchState result;
 
@@ -337,12 +357,12 @@ orm_batch_save_job(const OrmBatchJob *job, const OrmBatchProgress *progress, con
 	add(&args, FLOAT8OID, Float8GetDatum(progress->worked), false);
 	add_text(&args, error);
 	add_text(&args, progress->tallies ? orm_batch_report(progress->tallies) : NULL);
-	run_as_owner("UPDATE orm_ext.batch_job SET pass = $3, member = $4, member_by = $5, key_columns = $6,"
-				 " position = $7, bound = $8, filenode = $9, rows_done = $10, batches = $11, retries = $12,"
-				 " visited = $13, still = $14, worked = $15, last_error = $16, report = $17::pg_catalog.jsonb, updated = pg_catalog.clock_timestamp(),"
-				 " request = NULL, state = CASE WHEN $2 OPERATOR(pg_catalog.=) 'running'"
-				 " THEN coalesce(request, $2) ELSE $2 END"
-				 " WHERE id OPERATOR(pg_catalog.=) $1 RETURNING state", &args, SPI_OK_UPDATE_RETURNING);
+	run_kept_as_owner("UPDATE orm_ext.batch_job SET pass = $3, member = $4, member_by = $5, key_columns = $6,"
+					  " position = $7, bound = $8, filenode = $9, rows_done = $10, batches = $11, retries = $12,"
+					  " visited = $13, still = $14, worked = $15, last_error = $16, report = $17::pg_catalog.jsonb, updated = pg_catalog.clock_timestamp(),"
+					  " request = NULL, state = CASE WHEN $2 OPERATOR(pg_catalog.=) 'running'"
+					  " THEN coalesce(request, $2) ELSE $2 END"
+					  " WHERE id OPERATOR(pg_catalog.=) $1 RETURNING state", &args, SPI_OK_UPDATE_RETURNING, &plan);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

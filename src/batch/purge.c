@@ -198,12 +198,12 @@ static const char *
 reason(const char *label)
 {
 	if (strstr(label, " (live)"))
-		return "Live rows refer to them, or to rows that would go with them";
+		return "Live rows refer to what would have to go";
 	if (strstr(label, " (deleted later)"))
-		return "Rows that were deleted later refer to them, or to rows that would go with them";
+		return "Rows that were deleted later refer to what would have to go";
 	if (strstr(label, " (not under soft delete)"))
-		return "Rows of a table that is not under soft delete refer to them, or to rows that would go with them";
-	return "A constraint would be violated without them";
+		return "Rows of a table that is not under soft delete refer to what would have to go";
+	return "A constraint would be violated";
 }
 
 /* Tell which rows are kept. */

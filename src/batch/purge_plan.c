@@ -132,7 +132,7 @@ complete(SPIPlanPtr plan)
 		ReleaseCachedPlan(cached, CurrentResourceOwner);
 }
 
-/* The statement that looks for what refers to rows: number of the row, place and state of the other. */
+/* The statement that looks for what refers to rows: places of both, state of the other. */
 SPIPlanPtr
 orm_purge_way_plan(OrmPurgeGraph *graph, OrmPurgeWay *way)
 {
@@ -149,9 +149,8 @@ orm_purge_way_plan(OrmPurgeGraph *graph, OrmPurgeWay *way)
 		p = source(referenced, "p", &p_scope);
 		c = source(referencing, "c", &c_scope);
 		initStringInfo(&text);
-		appendStringInfo(&text, "SELECT a.number, c.ctid, %s"
-						 " FROM ROWS FROM (pg_catalog.unnest($1)) WITH ORDINALITY AS a (place, number), %s AS p, %s AS c"
-						 " WHERE p.ctid OPERATOR(pg_catalog.=) a.place%s%s AND ",
+		appendStringInfo(&text, "SELECT p.ctid, c.ctid, %s FROM %s AS p, %s AS c"
+						 " WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($1)%s%s AND ",
 						 state_expression(graph, way, referencing), p, c, p_scope, c_scope);
 		append_reference(&text, way, referenced->relid, referencing->relid);
 		append_mention(&text, referenced, "p");

@@ -73,6 +73,15 @@ typedef struct Batch
 	bool		has_blame;		/* does any row stay? */
 } Batch;
 
+/* Rows of a leaf in the order of their places. */
+typedef struct Sorted
+{
+	const OrmPurgeRows *of;
+	int		   *rows;			/* numbers of rows */
+	int			count;
+	int			last;			/* the one that was found last */
+} Sorted;
+
 /* Takes the rows of a query. */
 typedef struct Receiver
 {
@@ -82,7 +91,7 @@ typedef struct Receiver
 								 * range */
 	int			way_number;
 	const OrmPurgeWay *way;		/* NULL then */
-	int			first;			/* row that number 1 is */
+	Sorted	   *sorted;			/* rows that are referred to */
 } Receiver;
 
 /* A hash table of rows. */
@@ -174,6 +183,66 @@ add_reference(Batch *batch, const OrmPurgeWay *way, int referenced_row, int refe
 	reference->referencing_row = referencing_row;
 }
 
+/* Compare two rows by their places. */
+static int
+compare_rows(const void *a, const void *b, void *places)
+{
+	return ItemPointerCompare(&((ItemPointer) places)[*(const int *) a], &((ItemPointer) places)[*(const int *) b]);
+}
+
+/* Sort rows of a leaf, those from a number on up to another one. */
+static Sorted
+sort_rows(OrmPurgeRows *rows, int first, int end)
+{
+	Sorted		sorted = {.of = rows,.count = end - first};
+	bool		is_sorted = true;
+
+	sorted.rows = MemoryContextAllocHuge(CurrentMemoryContext, sorted.count * sizeof(int));
+	for (int i = 0; i < sorted.count; i++)
+	{
+		sorted.rows[i] = first + i;
+		if (i > 0 && ItemPointerCompare(&rows->places[first + i - 1], &rows->places[first + i]) > 0)
+			is_sorted = false;
+	}
+	if (!is_sorted)
+		qsort_arg(sorted.rows, sorted.count, sizeof(int), compare_rows, rows->places);
+	return sorted;
+}
+
+/* Compare a place with that of the row of a number in the order. */
+static int
+compare_place(const Sorted *sorted, ItemPointer place, int number)
+{
+	return ItemPointerCompare(place, unconstify(ItemPointer, &sorted->of->places[sorted->rows[number]]));
+}
+
+/* The row at a place; mostly it is the one that was found last, or the one after. */
+static int
+find_row(Sorted *sorted, ItemPointer place)
+{
+	int			low = 0;
+	int			high = sorted->count - 1;
+
+	for (int i = sorted->last; i <= sorted->last + 1 && i <= high; i++)
+	{
+		if (compare_place(sorted, place, i) == 0)
+			return sorted->rows[sorted->last = i];
+	}
+	while (low <= high)
+	{
+		int			middle = low + (high - low) / 2;
+		int			order = compare_place(sorted, place, middle);
+
+		if (order == 0)
+			return sorted->rows[sorted->last = middle];
+		if (order > 0)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
+	elog(ERROR, "place (%u,%u) was not asked for", ItemPointerGetBlockNumber(place), ItemPointerGetOffsetNumber(place));
+}
+
 /* Take a row that is due, or one that refers to a row that we have. */
 static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
@@ -188,7 +257,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 		(void) add_row(batch, receiver->leaf, (ItemPointer) DatumGetPointer(slot->tts_values[0]));
 	else
 	{
-		int			row = receiver->first + (int) DatumGetInt64(slot->tts_values[0]) - 1;
+		int			row = find_row(receiver->sorted, (ItemPointer) DatumGetPointer(slot->tts_values[0]));
 		int			state = DatumGetInt32(slot->tts_values[2]);
 
 		if (state == ORM_PURGE_DUE)
@@ -295,13 +364,15 @@ follow_way(Batch *batch, int way_number, int first, int end)
 	Receiver	receiver = make_receiver(batch);
 	SPIExecuteOptions options = {0};
 	SPIPlanPtr	plan = orm_purge_way_plan(batch->graph, way);
+	OrmPurgeRows *rows = &leaf_at(batch, way->referenced)->rows;
+	Sorted		sorted = sort_rows(rows, first, end);
 	int			result;
 
 	receiver.way = way;
 	receiver.way_number = way_number;
-	receiver.first = first;
+	receiver.sorted = &sorted;
 	options.params = make_parameters(1);
-	options.params->params[0].value = places_array(leaf_at(batch, way->referenced)->rows.places + first, end - first);
+	options.params->params[0].value = places_array(rows->places + first, end - first);
 	options.dest = &receiver.pub;
 	result = SPI_execute_plan_extended(plan, &options);
 	if (result < 0)
