@@ -890,6 +890,8 @@ BEGIN
 		WHERE c.conrelid = rel AND c.contype = 'p' GROUP BY c.conname INTO key_name, key;
 		SELECT array_agg(pg_get_triggerdef(t.oid) ORDER BY t.tgname), array_agg(format('DROP TRIGGER %I ON %s', t.tgname, rel) ORDER BY t.tgname)
 		FROM pg_trigger AS t WHERE t.tgrelid = rel AND NOT t.tgisinternal INTO triggers, commands;
+		triggers := triggers || (SELECT array_agg(format('ALTER TABLE %s %s TRIGGER %I', rel, CASE t.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE ALWAYS' END, t.tgname))
+			FROM pg_trigger AS t WHERE t.tgrelid = rel AND NOT t.tgisinternal AND t.tgenabled <> 'O');
 		SELECT array_agg(format('ALTER TABLE %s ADD CONSTRAINT %I %s', rel, c.conname, pg_get_constraintdef(c.oid)) ORDER BY c.conname)
 		FROM pg_constraint AS c WHERE c.conrelid = rel AND c.contype = 'f' INTO foreign_keys;
 		SELECT array_agg(format('GRANT %s%s ON %s TO %s%s', g.privilege_type, g."column", rel,
@@ -903,7 +905,8 @@ BEGIN
 		commands := commands || format('ALTER TABLE %s RENAME TO %I', rel, prefix || '_live')
 			|| format('CREATE %sTABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE) PARTITION BY LIST (%I)',
 				CASE relation.relpersistence WHEN 'u' THEN 'UNLOGGED ' END, rel, live, marker.attname)
-			|| format('ALTER TABLE %s OWNER TO %I', rel, pg_get_userbyid(relation.relowner)) || grants;
+			|| format('ALTER TABLE %s OWNER TO %I', rel, pg_get_userbyid(relation.relowner))
+			|| (SELECT array_agg(format('COMMENT ON TABLE %s IS %L', rel, d)) FROM obj_description(rel, 'pg_class') AS d WHERE d IS NOT NULL) || grants;
 		IF marker.atttypid = 'boolean'::regtype THEN
 			commands := commands || format('CREATE TABLE %s PARTITION OF %s FOR VALUES IN (true)', bin, rel);
 		ELSE

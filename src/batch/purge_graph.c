@@ -21,6 +21,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -171,7 +172,7 @@ lock_leaves(const OrmPurgeGraph *graph)
 	{
 		const OrmPurgeLeaf *leaf = lfirst(lc);
 
-		LockRelationOid(leaf->relid, may_go(graph, leaf) ? RowExclusiveLock : AccessShareLock);
+		LockRelationOid(leaf->relid, may_go(graph, leaf) && !RecoveryInProgress() ? RowExclusiveLock : AccessShareLock);
 	}
 }
 

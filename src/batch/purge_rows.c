@@ -552,7 +552,7 @@ delete_leaf(const Batch *batch, int number, int count)
 	options.params = make_parameters(1);
 	options.params->params[0].value = going_places(&leaf->rows);
 	result = SPI_execute_plan_extended(plan, &options);
-	if (result != SPI_OK_DELETE)
+	if (result < 0)
 		elog(ERROR, "could not purge: %s", SPI_result_code_string(result));
 	if (SPI_processed != count)
 		report_changed(leaf->relid);

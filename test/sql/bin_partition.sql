@@ -3,6 +3,7 @@
 -- for each step of time.
 --
 CREATE SCHEMA bin;
+TRUNCATE orm_ext.batch_job RESTART IDENTITY;
 SET search_path = bin;
 SET client_min_messages = warning;
 SET timezone = 'UTC';
@@ -42,8 +43,10 @@ CREATE TABLE orders (
 	updated_at timestamptz,
 	deleted_at timestamptz);
 COMMENT ON COLUMN orders.price IS 'in cents';
+COMMENT ON TABLE orders IS 'what''s bought';
 CREATE INDEX ON orders (customer) WHERE deleted_at IS NULL;
 SELECT count(*) FROM orm_ext.manage('orders');
+ALTER TABLE orders ENABLE ALWAYS TRIGGER zz_orm_stamp;
 GRANT SELECT, DELETE ON orders TO regress_orm_reader WITH GRANT OPTION;
 GRANT UPDATE (price) ON orders TO regress_orm_reader;
 INSERT INTO orders (email, price) SELECT 'e' || i, i FROM generate_series(1, 100) AS i;
@@ -62,7 +65,7 @@ SELECT attname, attacl IS NOT DISTINCT FROM (SELECT attacl FROM pg_attribute AS 
 FROM pg_attribute AS a WHERE attrelid = 'orders'::regclass AND attnum > 0;
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype <> 'n' ORDER BY 1;
 SELECT indexdef FROM pg_indexes WHERE schemaname = 'bin' AND tablename IN ('orders', 'orders_live') ORDER BY 1;
-SELECT m.* FROM orm_ext.managed AS m WHERE "table" = 'orders'::regclass ORDER BY policy;
+SELECT m.*, tgenabled FROM orm_ext.managed AS m JOIN pg_trigger ON tgrelid = "table" AND tgname = trigger WHERE "table" = 'orders'::regclass ORDER BY policy;
 -- numbers go on where they were
 INSERT INTO orders (email, price) VALUES ('new', 7) RETURNING id, number, gross, customer;
 SELECT pg_get_serial_sequence('orders', 'id'), pg_get_serial_sequence('orders', 'number');
