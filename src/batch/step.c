@@ -203,6 +203,7 @@ open_graph(OrmBatchRun *run)
 		orm_batch_close_member(run);
 	}
 	run->graph = orm_purge_open(run->job, run->context);
+	orm_purge_check_rights(run->graph);
 }
 
 /* A run and the step that it is to take. */

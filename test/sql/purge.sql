@@ -196,6 +196,26 @@ SELECT max(job) AS job FROM orm_ext.batch_jobs \gset
 SELECT state, last_error, report FROM orm_ext.batch_jobs WHERE job = :job;
 DROP TRIGGER keep ON team;
 CALL orm_ext.batch_resume(:job);
+-- what has changed meanwhile holds for a job that goes on
+INSERT INTO team VALUES (70, '2001-01-01');
+GRANT SELECT, DELETE ON team, member TO regress_orm_purger;
+CREATE TRIGGER keep BEFORE DELETE ON team FOR EACH ROW EXECUTE FUNCTION keep();
+INSERT INTO team VALUES (71, '2001-01-01');
+SET ROLE regress_orm_purger;
+CALL orm_ext.purge('team', '1 day', max_retries => 0);
+RESET ROLE;
+DROP TRIGGER keep ON team;
+ALTER TABLE member ENABLE ROW LEVEL SECURITY, DROP CONSTRAINT member_team_id_fkey, ADD FOREIGN KEY (team_id) REFERENCES team ON DELETE CASCADE;
+SET ROLE regress_orm_purger;
+SELECT max(job) AS last FROM orm_ext.batch_jobs \gset
+CALL orm_ext.batch_resume(:last);
+RESET ROLE;
+SELECT id FROM team WHERE deleted_at IS NOT NULL ORDER BY id;
+ALTER TABLE member DISABLE ROW LEVEL SECURITY;
+SET ROLE regress_orm_purger;
+CALL orm_ext.batch_resume(:last);
+RESET ROLE;
+SELECT id FROM team WHERE deleted_at IS NOT NULL ORDER BY id;
 SELECT state, rows_done, report FROM orm_ext.batch_jobs WHERE job = :job;
 DROP TABLE member, team;
 
