@@ -82,10 +82,10 @@ class Side {
     await this.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
     await this.client.createTables()
     if (!this.managed) return
-    for (const [table, [marker, type]] of Object.entries(this.suite.tables)) {
+    for (const [table, [marker, type, foreignKeys = true]] of Object.entries(this.suite.tables)) {
       await this.query(
-        'SELECT orm_ext.enable_soft_delete($1::regclass, $2::name, $3::regtype)',
-        [table, marker, type])
+        'SELECT orm_ext.enable_soft_delete($1::regclass, $2::name, $3::regtype, foreign_keys => $4)',
+        [table, marker, type, foreignKeys])
     }
     for (const [table, call] of Object.entries(this.suite.triggers || {})) {
       await this.query(
