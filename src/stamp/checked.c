@@ -31,34 +31,17 @@
 #include "policy.h"
 #include "stamp.h"
 #include "util/names.h"
+#include "util/row_key.h"
 
 /* The statement to run, and its parameters: $1 the key, $2 the changes. */
 typedef struct CheckedStatement
 {
 	Relation	rel;
-	List	   *key;			/* numbers of the columns of the primary key */
-	StringInfoData condition;
-	StringInfoData lookup;		/* the same with literals, for a hint */
+	OrmRowKey	key;
 	Oid			types[2];
 	Datum		values[2];
 	int			nparams;
 } CheckedStatement;
-
-/* Numbers of the columns of the primary key.  Error: 42P16. */
-static List *
-primary_key_columns(Relation rel)
-{
-	List	   *columns = orm_primary_key_columns(rel);
-
-	if (columns == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("table \"%s\" has no primary key", RelationGetRelationName(rel)),
-				 errdetail("Rows are named by their primary key."),
-				 errhint("ALTER TABLE %s ADD PRIMARY KEY (...);", orm_relation_name(rel)),
-				 errtable(rel)));
-	return columns;
-}
 
 /* Check that a table has a version.  Error: 55000. */
 static void
@@ -76,54 +59,6 @@ check_version(Relation rel)
 				 errtable(rel)));
 }
 
-/* Name of a column of the key. */
-static const char *
-key_column_name(const CheckedStatement *stmt, int attno)
-{
-	return NameStr(TupleDescAttr(RelationGetDescr(stmt->rel), attno - 1)->attname);
-}
-
-/* Complain of a key that does not fit the primary key.  Error: 22023. */
-static void
-report_bad_key(const CheckedStatement *stmt)
-{
-	StringInfoData example;
-	ListCell   *lc;
-
-	initStringInfo(&example);
-	foreach(lc, stmt->key)
-	{
-		const char *column = key_column_name(stmt, lfirst_int(lc));
-
-		appendStringInfo(&example, "%s%s, ...", example.len > 0 ? ", " : "",
-						 quote_literal_cstr(column));
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("key does not fit the primary key of table \"%s\"",
-					RelationGetRelationName(stmt->rel)),
-			 errdetail("It is the value of the one column, or an object with a value for each column."),
-			 errhint("Use jsonb_build_object(%s).", example.data),
-			 errtable(stmt->rel)));
-}
-
-/* The members of a jsonb object, by name (char *). */
-static List *
-object_keys(Jsonb *object)
-{
-	JsonbIterator *it = JsonbIteratorInit(&object->root);
-	JsonbValue	value;
-	JsonbIteratorToken token;
-	List	   *keys = NIL;
-
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			keys = lappend(keys, pnstrdup(value.val.string.val, value.val.string.len));
-	}
-	return keys;
-}
-
 /* Add a parameter. */
 static void
 add_parameter(CheckedStatement *stmt, Oid type, Datum value)
@@ -131,89 +66,6 @@ add_parameter(CheckedStatement *stmt, Oid type, Datum value)
 	stmt->types[stmt->nparams] = type;
 	stmt->values[stmt->nparams] = value;
 	stmt->nparams++;
-}
-
-/* Add a column of the key to the condition that a hint shows. */
-static void
-add_to_lookup(CheckedStatement *stmt, const char *column, Jsonb *object, const char *scalar)
-{
-	if (object)
-	{
-		Datum		path = PointerGetDatum(orm_text_array(JB_ROOT_IS_OBJECT(object) ?
-														  list_make1(pstrdup(column)) : NIL));
-
-		LOCAL_FCINFO(fcinfo, 2);
-		Datum		value;
-
-		InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
-		fcinfo->args[0].value = JsonbPGetDatum(object);
-		fcinfo->args[0].isnull = false;
-		fcinfo->args[1].value = path;
-		fcinfo->args[1].isnull = false;
-		value = jsonb_extract_path_text(fcinfo);
-		scalar = fcinfo->isnull ? "" : TextDatumGetCString(value);
-	}
-	appendStringInfo(&stmt->lookup, "%s%s = %s", stmt->lookup.len > 0 ? " AND " : "",
-					 quote_identifier(column), quote_literal_cstr(scalar));
-}
-
-/* Make the key a parameter, and the condition that compares it. */
-static void
-add_key(CheckedStatement *stmt, FunctionCallInfo fcinfo, int argument)
-{
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argument);
-	Oid			output;
-	bool		is_varlena;
-	char	   *text = NULL;
-	Jsonb	   *object = NULL;
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	if (type == JSONBOID)
-		object = PG_GETARG_JSONB_P(argument);
-	else
-	{
-		getTypeOutputInfo(type, &output, &is_varlena);
-		text = OidOutputFunctionCall(output, PG_GETARG_DATUM(argument));
-
-		/* an object in a literal without a type */
-		if (type == TEXTOID && list_length(stmt->key) > 1)
-			object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	}
-
-	if (object && JB_ROOT_IS_OBJECT(object))
-	{
-		names = object_keys(object);
-		if (list_length(names) != list_length(stmt->key))
-			report_bad_key(stmt);
-	}
-	else if (list_length(stmt->key) != 1 || (object && !JB_ROOT_IS_SCALAR(object)))
-		report_bad_key(stmt);
-
-	initStringInfo(&stmt->condition);
-	initStringInfo(&stmt->lookup);
-	foreach(lc, stmt->key)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(stmt->rel), lfirst_int(lc) - 1);
-		const char *name = NameStr(att->attname);
-		const char *value = "$1";
-
-		if (names != NIL && !orm_contains_name(names, name))
-			report_bad_key(stmt);
-		if (names != NIL)
-			value = psprintf("($1 OPERATOR(pg_catalog.->>) %s)", quote_literal_cstr(name));
-		else if (object)
-			value = "($1 OPERATOR(pg_catalog.#>>) '{}')";
-		add_to_lookup(stmt, name, object, text);
-		appendStringInfo(&stmt->condition, "%st.%s = %s::%s",
-						 stmt->condition.len > 0 ? " AND " : "",
-						 quote_identifier(name), value,
-						 format_type_be_qualified(att->atttypid));
-	}
-	if (object)
-		add_parameter(stmt, JSONBOID, JsonbPGetDatum(object));
-	else
-		add_parameter(stmt, TEXTOID, CStringGetTextDatum(text));
 }
 
 /* Open a table.  Error: 42809. */
@@ -259,8 +111,8 @@ begin_statement(CheckedStatement *stmt, FunctionCallInfo fcinfo)
 	if (PG_NARGS() > 3 && PG_ARGISNULL(3))
 		report_null_argument("changes", stmt->rel);
 	check_version(stmt->rel);
-	stmt->key = primary_key_columns(stmt->rel);
-	add_key(stmt, fcinfo, 1);
+	orm_read_row_key(&stmt->key, stmt->rel, fcinfo, 1);
+	add_parameter(stmt, stmt->key.type, stmt->key.value);
 }
 
 /* The row that was meant is gone.  Error: stale. */
@@ -270,10 +122,10 @@ report_no_row(const CheckedStatement *stmt)
 	ereport(ERROR,
 			(errcode(orm_stale_errcode()),
 			 errmsg("row of table \"%s\" with %s does not exist",
-					RelationGetRelationName(stmt->rel), stmt->lookup.data),
+					RelationGetRelationName(stmt->rel), stmt->key.lookup.data),
 			 errdetail("It was deleted, or is not there for this role, or a trigger left it alone."),
 			 errhint("SELECT * FROM %s WHERE %s;",
-					 orm_relation_name(stmt->rel), stmt->lookup.data),
+					 orm_relation_name(stmt->rel), stmt->key.lookup.data),
 			 errtable(stmt->rel)));
 }
 
@@ -331,7 +183,7 @@ assignments(CheckedStatement *stmt, Jsonb *changes, char **record)
 
 	initStringInfo(&set);
 	initStringInfo(&columns);
-	foreach(lc, object_keys(changes))
+	foreach(lc, orm_object_keys(changes))
 	{
 		const char *name = lfirst(lc);
 		AttrNumber	attno = orm_find_column(RelationGetDescr(stmt->rel), name);
@@ -391,15 +243,15 @@ orm_update_checked(PG_FUNCTION_ARGS)
 	set = assignments(&stmt, changes, &record);
 	if (*set != '\0')
 		command = psprintf("UPDATE %s AS t SET %s FROM pg_catalog.jsonb_to_record($2) AS r(%s) WHERE %s RETURNING pg_catalog.to_jsonb(t)",
-						   orm_relation_name(stmt.rel), set, record, stmt.condition.data);
+						   orm_relation_name(stmt.rel), set, record, stmt.key.condition.data);
 	else
 	{
 		/* nothing to change, but the version is to be checked */
-		const char *column = quote_identifier(key_column_name(&stmt, linitial_int(stmt.key)));
+		const char *column = quote_identifier(get_attname(RelationGetRelid(stmt.rel), linitial_int(stmt.key.columns), false));
 
 		stmt.nparams = 1;
 		command = psprintf("UPDATE %s AS t SET %s = t.%s WHERE %s RETURNING pg_catalog.to_jsonb(t)",
-						   orm_relation_name(stmt.rel), column, column, stmt.condition.data);
+						   orm_relation_name(stmt.rel), column, column, stmt.key.condition.data);
 	}
 	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
 						 SPI_OK_UPDATE_RETURNING);
@@ -420,7 +272,7 @@ orm_delete_checked(PG_FUNCTION_ARGS)
 
 	begin_statement(&stmt, fcinfo);
 	command = psprintf("DELETE FROM %s AS t WHERE %s RETURNING pg_catalog.to_jsonb(t)",
-					   orm_relation_name(stmt.rel), stmt.condition.data);
+					   orm_relation_name(stmt.rel), stmt.key.condition.data);
 	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
 						 SPI_OK_DELETE_RETURNING);
 }
