@@ -64,6 +64,15 @@ AS 'MODULE_PATHNAME', 'orm_deletion_stamp_micros';
 COMMENT ON FUNCTION orm_ext.deletion_stamp_micros() IS
 'orm_ext.deletion_stamp() in microseconds since 1970-01-01 00:00:00 UTC. No errors.';
 
+CREATE FUNCTION orm_ext.deletion_actor(rel regclass, attno smallint, type anyelement) RETURNS anyelement
+LANGUAGE c STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'orm_deletion_actor';
+
+COMMENT ON FUNCTION orm_ext.deletion_actor(regclass, smallint, anyelement) IS
+'orm_ext.actor as a value of a column deleted_by, or the session user; null where the type cannot name a role. A soft DELETE gives it to all of its rows; the rule is that of created_by in orm_ext.stamp().
+Arguments: the table; number of the column; a null of its base type.
+Errors: 22P02 or another where orm_ext.actor is no value of the column.';
+
 CREATE FUNCTION orm_ext.conflicting_row_is_live(live boolean, index regclass) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_conflicting_row_is_live';
@@ -106,6 +115,101 @@ COMMENT ON FUNCTION orm_ext.deleted_row_refers(record, xid) IS
 'Condition that orm_ext adds to the server''s search for rows that refer to one that is deleted or whose key is updated: does a deleted row count?
 Arguments: the row that refers, and its xmin. True where a row that it refers to is not there, deleted or not.
 Errors: 42501 it is called by anyone but the server.';
+
+-- ---------------------------------------------------------------------------
+-- Soft delete: the way back
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION orm_ext.restore(rel regclass, key anyelement)
+RETURNS TABLE (rel regclass, rows bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore';
+
+COMMENT ON FUNCTION orm_ext.restore(regclass, anyelement) IS
+'Brings a deleted row back, and the rows that went with it along foreign keys with ON DELETE CASCADE, all or nothing; sets deleted_by to null. Returns how many rows of each table are back, the named table first; none if the row is live.
+Arguments: the table; the primary key, for several columns an object in jsonb.
+Rights: SELECT on the table and UPDATE on its marker (and deleted_by); row-level security holds. Rows that come along are restored with the rights of the owner of their table, as they were deleted.
+Rows are of one deletion if their markers are equal, up to the coarser precision and the offset of a time zone; a boolean marker has no stamp, there rows are that the same transaction has marked.
+Errors: P0002 there is no such row, 55000 the table is not under soft delete, 22004 a null argument, 42P16 no primary key, 22023 the key does not fit it, 42501 no right, 23503 a row that it refers to is deleted, 23505 a key is taken by a live row; whatever the UPDATE raises.';
+
+CREATE FUNCTION orm_ext.restore(rel regclass, key text)
+RETURNS TABLE (rel regclass, rows bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore';
+
+COMMENT ON FUNCTION orm_ext.restore(regclass, text) IS
+'orm_ext.restore() for a key in a literal without a type.';
+
+CREATE FUNCTION orm_ext.restore_where(rel regclass, condition text)
+RETURNS TABLE (rel regclass, rows bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore_where';
+
+COMMENT ON FUNCTION orm_ext.restore_where(regclass, text) IS
+'orm_ext.restore() for all deleted rows of a table that meet a condition.
+Arguments: the table; what would stand after WHERE in a query of the table.
+Errors: 42601 the condition is no expression, and those of orm_ext.restore(), as far as they apply.';
+
+CREATE FUNCTION orm_ext.restore_deletion(stamp timestamptz)
+RETURNS TABLE (rel regclass, rows bigint)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore_deletion';
+
+COMMENT ON FUNCTION orm_ext.restore_deletion(timestamptz) IS
+'Brings back all that went with one statement, in whatever tables, all or nothing. Returns how many rows of each table are back.
+Argument: the marker of the rows, as orm_ext.deletions has it.
+Errors: 42501 there are rows in a table that the caller has no rights on, which no foreign key leads to, and those of orm_ext.restore(), as far as they apply.';
+
+CREATE FUNCTION orm_ext.restore_preview(rel regclass, key anyelement)
+RETURNS TABLE (rel regclass, rows bigint, problem text, detail text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore_preview';
+
+COMMENT ON FUNCTION orm_ext.restore_preview(regclass, anyelement) IS
+'What orm_ext.restore() would do; it changes nothing. One row for each table: how many rows would be back. Then one row for each key that is taken and each parent that is missing: the table, how many of the rows have it, and the message and detail of the error.
+Arguments and rights: those of orm_ext.restore(); of row-level security, the policies for SELECT hold.
+Errors: those of orm_ext.restore(), but for 23503 and 23505.';
+
+CREATE FUNCTION orm_ext.restore_preview(rel regclass, key text)
+RETURNS TABLE (rel regclass, rows bigint, problem text, detail text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore_preview';
+
+COMMENT ON FUNCTION orm_ext.restore_preview(regclass, text) IS
+'orm_ext.restore_preview() for a key in a literal without a type.';
+
+CREATE FUNCTION orm_ext.restore_preview_where(rel regclass, condition text)
+RETURNS TABLE (rel regclass, rows bigint, problem text, detail text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore_preview_where';
+
+COMMENT ON FUNCTION orm_ext.restore_preview_where(regclass, text) IS
+'What orm_ext.restore_where() would do, as orm_ext.restore_preview() tells it. Arguments and errors: those of the two.';
+
+CREATE FUNCTION orm_ext.restore_preview_deletion(stamp timestamptz)
+RETURNS TABLE (rel regclass, rows bigint, problem text, detail text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_restore_preview_deletion';
+
+COMMENT ON FUNCTION orm_ext.restore_preview_deletion(timestamptz) IS
+'What orm_ext.restore_deletion() would do, as orm_ext.restore_preview() tells it. Arguments and errors: those of the two.';
+
+CREATE FUNCTION orm_ext.list_deletions()
+RETURNS TABLE (deleted_at timestamptz, deleted_by text, rel regclass, rows bigint)
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_list_deletions';
+
+COMMENT ON FUNCTION orm_ext.list_deletions() IS
+'What the view orm_ext.deletions shows. Errors: none of its own.';
+
+CREATE VIEW orm_ext.deletions AS
+SELECT d.deleted_at, d.deleted_by, d.rel, d.rows
+FROM orm_ext.list_deletions() AS d;
+
+COMMENT ON VIEW orm_ext.deletions IS
+'What was deleted together: when, by whom where the table has a column deleted_by, the table, and how many of its rows. One row for each deletion and table that the reader may read; row-level security holds. deleted_at is what orm_ext.restore_deletion() takes; it is null for boolean markers, whose deletions are told by the transaction.';
+
+GRANT SELECT ON orm_ext.deletions TO PUBLIC;
 
 -- ---------------------------------------------------------------------------
 -- Soft delete: for migrations

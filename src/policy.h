@@ -58,6 +58,10 @@ typedef struct OrmStampService
 	 * a row is meant to assign is then asked of orm_upsert_assigns.
 	 */
 	void		(*label_upsert) (EState *estate);
+
+	/* Can a column of this base type name who acts?  And who is it, as a value? */
+	bool		(*names_actor) (Oid type);
+	Datum		(*actor) (Relation rel, AttrNumber attno, bool *isnull);
 } OrmStampService;
 
 extern OrmStampService orm_stamps;

@@ -22,48 +22,8 @@
 
 #include "batch.h"
 #include "compat.h"
+#include "util/given_text.h"
 #include "util/names.h"
-
-/* A text that is parsed after a prefix that nobody wrote. */
-typedef struct GivenText
-{
-	const char *text;
-	int			prefix;
-} GivenText;
-
-/* Have an error point into the text rather than into the CALL. */
-static void
-point_into_text(void *argument)
-{
-	const GivenText *given = argument;
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(Max(position - given->prefix, 1));
-		internalerrquery(given->text);
-	}
-}
-
-/* Parse a text after a prefix. */
-static List *
-parse(const char *prefix, const char *string, RawParseMode mode)
-{
-	GivenText	given;
-	ErrorContextCallback callback;
-	List	   *result;
-
-	given.text = string;
-	given.prefix = strlen(prefix);
-	callback.previous = error_context_stack;
-	callback.callback = point_into_text;
-	callback.arg = &given;
-	error_context_stack = &callback;
-	result = raw_parser(psprintf("%s%s\n", prefix, string), mode);
-	error_context_stack = callback.previous;
-	return result;
-}
 
 /* Complain of a parameter, which nothing would give a value.  Error: 42P02. */
 static bool
@@ -84,7 +44,7 @@ refuse_parameters(Node *node, void *context)
 static List *
 parse_set(const char *set)
 {
-	List	   *parsed = parse("UPDATE t SET ", set, RAW_PARSE_DEFAULT);
+	List	   *parsed = orm_parse_given("UPDATE t SET ", set, RAW_PARSE_DEFAULT);
 	Node	   *stmt = list_length(parsed) == 1 ? linitial_node(RawStmt, parsed)->stmt : NULL;
 	UpdateStmt *update = (UpdateStmt *) stmt;
 	List	   *columns = NIL;
@@ -102,34 +62,13 @@ parse_set(const char *set)
 	return columns;
 }
 
-/* Does a SELECT consist of one expression without a name? */
-static bool
-is_expression(const SelectStmt *select)
-{
-	return list_length(select->targetList) == 1 &&
-		linitial_node(ResTarget, select->targetList)->name == NULL &&
-		select->distinctClause == NIL && select->intoClause == NULL &&
-		select->fromClause == NIL && select->whereClause == NULL &&
-		select->groupClause == NIL && select->havingClause == NULL &&
-		select->windowClause == NIL && select->valuesLists == NIL &&
-		select->sortClause == NIL && select->limitOffset == NULL &&
-		select->limitCount == NULL && select->lockingClause == NIL &&
-		select->withClause == NULL && select->op == SETOP_NONE;
-}
-
 /* Check a condition.  Error: 42601. */
 static void
 check_condition(const char *condition)
 {
-	List	   *parsed = parse("", condition, RAW_PARSE_PLPGSQL_EXPR);
-	Node	   *stmt = list_length(parsed) == 1 ? linitial_node(RawStmt, parsed)->stmt : NULL;
-
-	if (stmt == NULL || !IsA(stmt, SelectStmt) || !is_expression((SelectStmt *) stmt))
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("argument \"where\" must be one expression"),
-				 errhint("Write what would stand after WHERE: CALL orm_ext.batch_delete('t', 'a IS NULL AND b < 3');")));
-	refuse_parameters(stmt, NULL);
+	refuse_parameters(orm_parse_condition("where", condition,
+										  "CALL orm_ext.batch_delete('t', 'a IS NULL AND b < 3');"),
+					  NULL);
 }
 
 /* The procedure that begins such a job. */

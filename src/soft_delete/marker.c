@@ -16,7 +16,9 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "soft_delete.h"
 #include "util/names.h"
@@ -26,8 +28,8 @@
 #define INT84_NOT_EQUAL_OPERATOR 417
 
 /* Type of the marker column. */
-static Oid
-marker_type(const OrmMarker *marker)
+Oid
+orm_marker_type(const OrmMarker *marker)
 {
 	switch (marker->kind)
 	{
@@ -47,7 +49,7 @@ marker_type(const OrmMarker *marker)
 static Var *
 marker_var(const OrmMarker *marker, Index varno)
 {
-	return makeVar(varno, marker->attno, marker_type(marker), marker->typmod,
+	return makeVar(varno, marker->attno, orm_marker_type(marker), marker->typmod,
 				   InvalidOid, 0);
 }
 
@@ -120,7 +122,7 @@ orm_live_value(const OrmMarker *marker)
 	{
 		case ORM_MARKER_TIMESTAMPTZ:
 		case ORM_MARKER_TIMESTAMP:
-			return (Expr *) makeNullConst(marker_type(marker), marker->typmod,
+			return (Expr *) makeNullConst(orm_marker_type(marker), marker->typmod,
 										  InvalidOid);
 		case ORM_MARKER_BOOLEAN:
 			return (Expr *) makeBoolConst(false, false);
@@ -132,9 +134,65 @@ orm_live_value(const OrmMarker *marker)
 	pg_unreachable();
 }
 
+/* The name, quoted, of the marker column of a table under soft delete. */
+char *
+orm_marker_name(Oid relid)
+{
+	OrmMarker	marker;
+
+	if (!orm_soft_delete_marker(relid, &marker))
+		elog(ERROR, "relation %u is not under soft delete", relid);
+	return pstrdup(quote_identifier(get_attname(relid, marker.attno, false)));
+}
+
+/* The condition, as SQL, that the marker column, quoted, meets in deleted rows. */
+char *
+orm_deleted_condition_sql(const OrmMarker *marker, const char *column)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return pstrdup(column);
+		case ORM_MARKER_BIGINT:
+			return psprintf("%s OPERATOR(pg_catalog.<>) 0", column);
+		default:
+			return psprintf("%s IS NOT NULL", column);
+	}
+}
+
+/* The condition that it meets in live rows. */
+char *
+orm_live_condition_sql(const OrmMarker *marker, const char *column)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return psprintf("NOT %s", column);
+		case ORM_MARKER_BIGINT:
+			return psprintf("%s OPERATOR(pg_catalog.=) 0", column);
+		default:
+			return psprintf("%s IS NULL", column);
+	}
+}
+
+/* The value, as SQL, that the marker has in a live row. */
+const char *
+orm_live_value_sql(const OrmMarker *marker)
+{
+	switch (marker->kind)
+	{
+		case ORM_MARKER_BOOLEAN:
+			return "false";
+		case ORM_MARKER_BIGINT:
+			return "0";
+		default:
+			return "NULL";
+	}
+}
+
 /* (SELECT expr), which the executor evaluates once per execution. */
-static Expr *
-scalar_subselect(Expr *expr)
+Expr *
+orm_scalar_subselect(Expr *expr)
 {
 	Query	   *query = makeNode(Query);
 	SubLink    *sublink = makeNode(SubLink);
@@ -173,7 +231,7 @@ orm_deletion_value(const OrmMarker *marker)
 	expr = (Node *) makeFuncExpr(orm_function(function, 0, NULL), type, NIL,
 								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 	expr = coerce_to_target_type(NULL, expr, type,
-								 marker_type(marker), marker->typmod,
+								 orm_marker_type(marker), marker->typmod,
 								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-	return scalar_subselect((Expr *) expr);
+	return orm_scalar_subselect((Expr *) expr);
 }

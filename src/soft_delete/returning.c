@@ -5,8 +5,9 @@
  *
  * A DELETE returns the row that it removes; the UPDATE that it became would
  * return the marked one.  Since 18 an UPDATE can return the old row.  Before,
- * the marker is replaced by the value that it has in a live row, and generated
- * columns are computed from that; old_row.c sees to tables with triggers.
+ * the marker is replaced by the value that it has in a live row, deleted_by by
+ * null, and generated columns are computed from that; old_row.c sees to tables
+ * with triggers.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,6 +37,7 @@ typedef struct ReturningContext
 	Index		target;			/* range table index of the target */
 	Oid			relid;
 	const OrmMarker *marker;
+	AttrNumber	deleted_by;		/* InvalidAttrNumber unless it is set to null */
 	int			depth;			/* levels of sub-selects around the node */
 	bool		merge;
 } ReturningContext;
@@ -144,9 +146,28 @@ target_column(ReturningContext *context, AttrNumber attno)
 	return makeVar(context->target, attno, type, typmod, collation, context->depth);
 }
 
+/* Is a column the one that names who has deleted the row? */
+static bool
+is_deleted_by(AttrNumber attno, const ReturningContext *context)
+{
+	return attno == context->deleted_by && attno != InvalidAttrNumber;
+}
+
+/* A null of the type of a column. */
+static Expr *
+null_column(AttrNumber attno, const ReturningContext *context)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(context->relid, attno, &type, &typmod, &collation);
+	return (Expr *) makeNullConst(type, typmod, collation);
+}
+
 /*
- * The expression of a stored generated column if it depends on the marker,
- * else NULL.
+ * The expression of a stored generated column if it depends on the marker or on
+ * who has deleted the row, else NULL.
  */
 static Node *
 generated_from_marker(AttrNumber attno, ReturningContext *context)
@@ -160,6 +181,8 @@ generated_from_marker(AttrNumber attno, ReturningContext *context)
 		expr = build_column_default(rel, attno);
 		pull_varattnos(expr, 1, &columns);
 		if (!bms_is_member(context->marker->attno - FirstLowInvalidHeapAttributeNumber,
+						   columns) &&
+			!bms_is_member(context->deleted_by - FirstLowInvalidHeapAttributeNumber,
 						   columns))
 			expr = NULL;
 	}
@@ -208,9 +231,10 @@ replace_target_column(AttrNumber attno, ReturningContext *context)
 {
 	Node	   *expr;
 
-	if (attno == context->marker->attno)
+	if (attno == context->marker->attno || is_deleted_by(attno, context))
 	{
-		Expr	   *live = orm_live_value(context->marker);
+		Expr	   *live = attno == context->marker->attno ?
+		orm_live_value(context->marker) : null_column(attno, context);
 
 #ifdef ORM_HAVE_MERGE_RETURNING
 		if (context->merge)
@@ -234,6 +258,7 @@ replace_target_var(Var *var, ReturningContext *context)
 	if (var->varattno < 0)
 		return (Node *) copyObject(var);
 	if (var->varattno == context->marker->attno ||
+		is_deleted_by(var->varattno, context) ||
 		generated_from_marker(var->varattno, context))
 		return replace_target_column(var->varattno, context);
 	return (Node *) copyObject(var);
@@ -291,7 +316,11 @@ rewrite_returning(Query *query, const OrmMarker *marker, bool merge)
 		.marker = marker,
 		.merge = merge
 	};
+	bool		nullable = false;
 
+	context.deleted_by = orm_deleted_by_column(context.relid, &nullable);
+	if (!nullable)
+		context.deleted_by = InvalidAttrNumber;
 	query->returningList = (List *)
 		returning_mutator((Node *) query->returningList, &context);
 }

@@ -113,6 +113,26 @@ deletion_entry(Query *query, const OrmMarker *marker)
 	return tle;
 }
 
+/* All that a DELETE assigns: the marker, and who did it if there is a column for that. */
+static List *
+deletion_entries(Query *query, const OrmMarker *marker)
+{
+	RangeTblEntry *rte = rt_fetch(query->resultRelation, query->rtable);
+	List	   *entries = list_make1(deletion_entry(query, marker));
+	bool		nullable;
+	AttrNumber	attno = orm_deleted_by_column(rte->relid, &nullable);
+
+	if (attno != InvalidAttrNumber)
+	{
+		query->hasSubLinks = true;
+		orm_add_updated_column(query, rte, attno);
+		entries = lappend(entries,
+						  makeTargetEntry(orm_deleted_by_value(rte->relid, attno), attno,
+										  get_attname(rte->relid, attno, false), false));
+	}
+	return entries;
+}
+
 /*
  * A DELETE on a parent that is not under soft delete would remove rows of a
  * child that is.  It cannot be a DELETE here and an UPDATE there.
@@ -180,7 +200,7 @@ rewrite_delete(Query *query)
 	if (query->returningList != NIL)
 		orm_rewrite_delete_returning(query, &marker);
 	query->commandType = CMD_UPDATE;
-	query->targetList = lcons(deletion_entry(query, &marker), query->targetList);
+	query->targetList = list_concat(deletion_entries(query, &marker), query->targetList);
 	query->jointree->quals =
 		make_and_qual((Node *) orm_live_condition(&marker, target),
 					  query->jointree->quals);
@@ -246,7 +266,7 @@ rewrite_merge_actions(Query *query, const OrmMarker *marker)
 
 		actions.has_soft_delete = true;
 		action->commandType = CMD_UPDATE;
-		action->targetList = list_make1(deletion_entry(query, marker));
+		action->targetList = deletion_entries(query, marker);
 		action->qual =
 			make_and_qual((Node *) orm_live_condition(marker, query->resultRelation),
 						  action->qual);

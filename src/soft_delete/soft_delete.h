@@ -47,10 +47,23 @@ extern void orm_filter_relation(PlannerInfo *root, RelOptInfo *rel);
 extern bool orm_inline_function(RangeTblEntry *rte, PlannerInfo *root);
 
 /* marker.c: expressions over the marker column */
+extern Oid	orm_marker_type(const OrmMarker *marker);
 extern Expr *orm_live_condition(const OrmMarker *marker, Index varno);
 extern Expr *orm_deleted_condition(const OrmMarker *marker, Index varno);
 extern Expr *orm_live_value(const OrmMarker *marker);
 extern Expr *orm_deletion_value(const OrmMarker *marker);
+extern char *orm_marker_name(Oid relid);
+extern char *orm_deleted_condition_sql(const OrmMarker *marker, const char *column);
+extern char *orm_live_condition_sql(const OrmMarker *marker, const char *column);
+extern const char *orm_live_value_sql(const OrmMarker *marker);
+extern Expr *orm_scalar_subselect(Expr *expr);
+
+/* managed_tables.c */
+extern List *orm_managed_tables(void);
+
+/* deleted_by.c: who has deleted a row */
+extern AttrNumber orm_deleted_by_column(Oid relid, bool *nullable);
+extern Expr *orm_deleted_by_value(Oid relid, AttrNumber attno);
 
 /* mention.c: which references does a query take in its own hands? */
 extern void orm_note_mentions(Query *query);

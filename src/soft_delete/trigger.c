@@ -31,6 +31,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -77,15 +78,29 @@ mark_row(TriggerData *trigdata, const OrmMarker *marker)
 {
 	Relation	rel = trigdata->tg_relation;
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), marker->attno - 1);
-	Oid			argtypes[] = {att->atttypid, TIDOID};
-	Datum		values[2];
+	Oid			argtypes[] = {att->atttypid, TIDOID, InvalidOid};
+	Datum		values[3];
+	char		nulls[] = "   ";
 	char	   *command;
+	bool		nullable;
+	AttrNumber	deleted_by = orm_deleted_by_column(RelationGetRelid(rel), &nullable);
+	const char *assignment = "";
 	Oid			save_user;
 	int			save_context;
 
-	command = psprintf("UPDATE ONLY %s SET %s = $1 WHERE ctid = $2",
+	if (deleted_by != InvalidAttrNumber)
+	{
+		Form_pg_attribute by = TupleDescAttr(RelationGetDescr(rel), deleted_by - 1);
+		bool		isnull;
+
+		assignment = psprintf(", %s = $3", quote_identifier(NameStr(by->attname)));
+		argtypes[2] = getBaseType(by->atttypid);
+		values[2] = orm_stamps.actor(rel, deleted_by, &isnull);
+		nulls[2] = isnull ? 'n' : ' ';
+	}
+	command = psprintf("UPDATE ONLY %s SET %s = $1%s WHERE ctid = $2",
 					   orm_relation_name(rel),
-					   quote_identifier(NameStr(att->attname)));
+					   quote_identifier(NameStr(att->attname)), assignment);
 	values[0] = orm_deletion_datum(marker, orm_deletion_stamp_of_statement(TopTransactionContext));
 	values[1] = PointerGetDatum(&trigdata->tg_trigtuple->t_self);
 
@@ -94,7 +109,8 @@ mark_row(TriggerData *trigdata, const OrmMarker *marker)
 						   save_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_NOFORCE_RLS);
 	SPI_connect();
-	if (SPI_execute_with_args(command, 2, argtypes, values, NULL, false, 0) != SPI_OK_UPDATE)
+	if (SPI_execute_with_args(command, deleted_by != InvalidAttrNumber ? 3 : 2,
+							  argtypes, values, nulls, false, 0) != SPI_OK_UPDATE)
 		elog(ERROR, "could not mark a row of \"%s\"", RelationGetRelationName(rel));
 	SPI_finish();
 	SetUserIdAndSecContext(save_user, save_context);

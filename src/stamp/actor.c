@@ -45,20 +45,20 @@ describe_actor(void *arg)
 
 /* orm_ext.actor, or the name of the session's user, as a value of a column. */
 static Datum
-read_actor(OrmStampPass *pass, const OrmStampColumn *column, const char *actor)
+read_actor(Relation rel, const OrmStampColumn *column, const char *actor)
 {
-	ActorError	error = {.rel = pass->rel,.column = column};
+	ActorError	error = {.rel = rel,.column = column};
 
 	return orm_stamp_input(column->type, column->typmod, actor, describe_actor, &error);
 }
 
 /* Who acts, as a value of a column. */
 static Datum
-actor_datum(OrmStampPass *pass, const OrmStampColumn *column, bool *isnull)
+actor_datum(Relation rel, const OrmStampColumn *column, bool *isnull)
 {
 	*isnull = false;
 	if (*orm_actor != '\0')
-		return read_actor(pass, column, orm_actor);
+		return read_actor(rel, column, orm_actor);
 	switch (column->type)
 	{
 		case REGROLEOID:
@@ -69,9 +69,20 @@ actor_datum(OrmStampPass *pass, const OrmStampColumn *column, bool *isnull)
 			*isnull = true;
 			return (Datum) 0;
 		default:
-			return read_actor(pass, column,
+			return read_actor(rel, column,
 							  GetUserNameFromId(GetSessionUserId(), false));
 	}
+}
+
+/* The same for a column that no stamp trigger keeps. */
+Datum
+orm_actor_of_column(Relation rel, AttrNumber attno, bool *isnull)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+	OrmStampColumn column = {.attno = attno,.typmod = att->atttypmod};
+
+	column.type = getBaseTypeAndTypmod(att->atttypid, &column.typmod);
+	return actor_datum(rel, &column, isnull);
 }
 
 /* The same, worked out once in a transaction while the actor stays the same. */
@@ -94,7 +105,7 @@ actor_value(OrmStampPass *pass, OrmStampRole role, bool *isnull)
 			datumCopy(cached->value, att->attbyval, att->attlen);
 	}
 
-	value = actor_datum(pass, column, isnull);
+	value = actor_datum(pass->rel, column, isnull);
 	if (cached->valid && !cached->isnull && !att->attbyval)
 		pfree(DatumGetPointer(cached->value));
 	cached->valid = false;

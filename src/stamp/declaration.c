@@ -42,8 +42,8 @@ is_time_type(Oid type)
 		type == INT8OID;
 }
 
-static bool
-is_actor_type(Oid type)
+bool
+orm_is_actor_type(Oid type)
 {
 	return type == UUIDOID || type == INT8OID || type == INT4OID ||
 		type == REGROLEOID || TypeCategory(type) == TYPCATEGORY_STRING;
@@ -65,11 +65,11 @@ const OrmStampRoleInfo orm_stamp_roles[ORM_STAMP_ROLES] = {
 	VERSION_TYPES, "bigint NOT NULL DEFAULT 1"},
 	[ORM_STAMP_CREATED] = {"created", ORM_FUNCTION_STAMP, is_time_type,
 	TIME_TYPES, "timestamptz NOT NULL DEFAULT now()"},
-	[ORM_STAMP_CREATED_BY] = {"created_by", BY_TRIGGER, is_actor_type,
+	[ORM_STAMP_CREATED_BY] = {"created_by", BY_TRIGGER, orm_is_actor_type,
 	ACTOR_TYPES, "text"},
 	[ORM_STAMP_UPDATED] = {"updated", ORM_FUNCTION_STAMP, is_time_type,
 	TIME_TYPES, "timestamptz NOT NULL DEFAULT now()"},
-	[ORM_STAMP_UPDATED_BY] = {"updated_by", BY_TRIGGER, is_actor_type,
+	[ORM_STAMP_UPDATED_BY] = {"updated_by", BY_TRIGGER, orm_is_actor_type,
 	ACTOR_TYPES, "text"},
 	[ORM_STAMP_CHANGE_ID] = {"change_id", ORM_FUNCTION_STAMP, is_change_id_type,
 	"bigint", "bigint"},

@@ -88,6 +88,8 @@ orm_stamp_init(void)
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	orm_stamps.kept_as = kept_as;
 	orm_stamps.label_upsert = orm_label_upsert;
+	orm_stamps.names_actor = orm_is_actor_type;
+	orm_stamps.actor = orm_actor_of_column;
 }
 
 /* Numbers of the columns that stamp triggers of a relation keep. */

@@ -163,6 +163,7 @@ extern char *orm_rename_in_stamp_argument(const Trigger *trigger, int argument,
 										  const char *oldname, const char *newname);
 extern const char *orm_stamp_role_name(OrmStampRole role);
 extern bool orm_stamp_role_accepts(OrmStampRole role, Oid type);
+extern bool orm_is_actor_type(Oid type);
 extern const char *orm_kept_column(const Trigger *trigger, OrmStampRole role);
 extern List *orm_stamp_trigger_options(const Trigger *trigger);
 
@@ -212,6 +213,7 @@ extern Datum orm_next_clock_value(OrmStampPass *pass, OrmStampRole role, Datum s
 extern void orm_stamp_updated(OrmStampPass *pass);
 
 /* actor.c: created_by and updated_by */
+extern Datum orm_actor_of_column(Relation rel, AttrNumber attno, bool *isnull);
 extern void orm_stamp_actor(OrmStampPass *pass, OrmStampRole role);
 extern void orm_stamp_updated_by(OrmStampPass *pass);
 

@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * restore.h
+ *		Deleted rows on their way back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ORM_RESTORE_H
+#define ORM_RESTORE_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "deletion.h"
+#include "nodes/params.h"
+#include "nodes/pg_list.h"
+#include "references.h"
+#include "utils/hsearch.h"
+#include "utils/queryenvironment.h"
+#include "utils/tuplestore.h"
+
+/* Names of stores in statements. */
+#define ORM_FRONTIER_NAME "orm_frontier"
+#define ORM_DELETION_NAME "orm_deletion"
+#define ORM_PLACE_NAME "orm_place"
+
+/* What comes back of one table. */
+typedef struct OrmRestoredTable
+{
+	Oid			relid;
+	int64		rows;
+	Tuplestorestate *places;	/* of the rows, in a preview */
+} OrmRestoredTable;
+
+/* A foreign key that a deletion followed, and so does its restore. */
+typedef struct OrmRestoreStep
+{
+	OrmReference *reference;
+	List	   *members;		/* tables whose rows it refers to, NIL: all */
+	int			columns[INDEX_MAX_KEYS];	/* of the frontier: the key */
+} OrmRestoreStep;
+
+/* Rows that are back, or will be, whose followers are still to be seen to. */
+typedef struct OrmFrontier
+{
+	Oid			relid;
+	List	   *steps;			/* OrmRestoreStep * */
+	List	   *columns;		/* names (char *) of those that steps need */
+	TupleDesc	desc;			/* deletion, rel, tid, and the columns */
+	Tuplestorestate *rows;
+} OrmFrontier;
+
+/* A restore in progress, or the preview of one. */
+typedef struct OrmRestore
+{
+	bool		preview;
+	MemoryContext context;
+	OrmDeletion *deletions;		/* by number */
+	int			ndeletions;
+	int			max_deletions;
+	HTAB	   *deletion_numbers;
+	HTAB	   *seen;			/* places of rows, in a preview */
+	List	   *tables;			/* OrmRestoredTable *, in the order of coming back */
+	List	   *frontiers;		/* OrmFrontier * */
+} OrmRestore;
+
+/* Which rows of a table to begin with. */
+typedef struct OrmSeeds
+{
+	Oid			relid;
+	const char *only;			/* "ONLY ", or empty */
+	const char *alias;			/* " AS t", or empty */
+	const char *condition;
+	ParamListInfo params;
+	Tuplestorestate *rows;		/* deletion, rel, tid */
+} OrmSeeds;
+
+/* restore_run.c: statements over stores */
+extern OrmRestore *orm_begin_restore(bool preview);
+extern Tuplestorestate *orm_restore_store(OrmRestore *restore);
+extern EphemeralNamedRelation orm_name_store(const char *name, TupleDesc desc,
+											 Tuplestorestate *rows);
+extern uint64 orm_run_restore(OrmRestore *restore, Oid user, const char *command,
+							  List *stores, ParamListInfo params, Tuplestorestate *result);
+extern OrmRestoredTable *orm_restored_table(OrmRestore *restore, Oid relid);
+extern TupleDesc orm_place_desc(void);
+extern const char *orm_only(Oid relid);
+extern char *orm_collated_key(const OrmReference *reference, int i, const char *key);
+
+/* restore_frontier.c: where to go on from */
+extern OrmFrontier *orm_pending_frontier(OrmRestore *restore, Oid relid);
+extern uint64 orm_take_new_rows(OrmRestore *restore, OrmFrontier *frontier,
+								Tuplestorestate *rows);
+
+/* restore_deletion.c: the deletions that rows are of */
+extern int	orm_deletion_number(OrmRestore *restore, const OrmDeletion *deletion);
+extern EphemeralNamedRelation orm_name_deletions(OrmRestore *restore, const OrmMarker *marker,
+												 bool stamped, const char *column,
+												 char **condition);
+
+/* restore_walk.c: along the foreign keys */
+extern void orm_restore_seeds(OrmRestore *restore, const OrmSeeds *seeds);
+extern void orm_restore_followers(OrmRestore *restore);
+
+/* restore_seeds.c: the rows to begin with */
+extern TupleDesc orm_seeds_desc(void);
+extern int64 orm_find_seeds(OrmRestore *restore, OrmSeeds *seeds);
+
+#endif							/* ORM_RESTORE_H */

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * restore_preview.c
+ *		orm_ext.restore_preview(), restore_preview_where() and
+ *		restore_preview_deletion().
+ *
+ * They take the way of a restore, read only, and then look for what would
+ * stand in its way.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "restore_call.h"
+#include "soft_delete.h"
+
+/* Take the way of a restore, without changing anything. */
+OrmRestore *
+orm_preview_call(OrmRestoreCall *call)
+{
+	OrmRestore *restore = orm_begin_restore(true);
+	ListCell   *lc;
+
+	orm_find_rows_of_call(call, restore);
+	foreach(lc, call->seeds)
+		orm_restore_seeds(restore, lfirst(lc));
+	orm_restore_followers(restore);
+	return restore;
+}
+
+/* Return what would be back, and what is in the way. */
+static void
+preview(FunctionCallInfo fcinfo, OrmRestoreCall *call)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	OrmRestore *restore;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	restore = orm_preview_call(call);
+	foreach(lc, restore->tables)
+	{
+		OrmRestoredTable *table = lfirst(lc);
+		Datum		values[4] = {ObjectIdGetDatum(table->relid), Int64GetDatum(table->rows)};
+		bool		nulls[] = {false, false, true, true};
+
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	orm_end_call(call);
+}
+
+PG_FUNCTION_INFO_V1(orm_restore_preview);
+PG_FUNCTION_INFO_V1(orm_restore_preview_where);
+PG_FUNCTION_INFO_V1(orm_restore_preview_deletion);
+
+/*
+ * orm_ext.restore_preview(rel regclass, key anyelement) → setof (rel regclass,
+ * rows bigint, problem text, detail text)
+ *
+ * Errors: those of orm_ext.restore() before it begins to change anything.
+ */
+Datum
+orm_restore_preview(PG_FUNCTION_ARGS)
+{
+	OrmRestoreCall call;
+
+	orm_begin_call_by_key(&call, fcinfo);
+	preview(fcinfo, &call);
+	return (Datum) 0;
+}
+
+/* orm_ext.restore_preview_where(rel regclass, condition text), likewise */
+Datum
+orm_restore_preview_where(PG_FUNCTION_ARGS)
+{
+	OrmRestoreCall call;
+
+	orm_begin_call_by_condition(&call, fcinfo);
+	preview(fcinfo, &call);
+	return (Datum) 0;
+}
+
+/* orm_ext.restore_preview_deletion(stamp timestamptz), likewise */
+Datum
+orm_restore_preview_deletion(PG_FUNCTION_ARGS)
+{
+	OrmRestoreCall call;
+
+	orm_begin_call_by_stamp(&call, fcinfo);
+	preview(fcinfo, &call);
+	return (Datum) 0;
+}
