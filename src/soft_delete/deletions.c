@@ -39,17 +39,18 @@ may_read(Oid relid, const OrmMarker *marker, AttrNumber deleted_by)
 
 /* The query for the deletions of a table: marker, who, and how many rows. */
 static char *
-deletions_query(Oid relid, const OrmMarker *marker, AttrNumber deleted_by)
+deletions_query(Oid relid, AttrNumber deleted_by)
 {
-	char	   *column = orm_marker_name(relid);
+	OrmMarker	marker;
+	char	   *column = orm_marker_name(relid, &marker);
 	const char *by = "NULL::pg_catalog.text";
 
 	if (deleted_by != InvalidAttrNumber)
 		by = psprintf("%s::pg_catalog.text", quote_identifier(get_attname(relid, deleted_by, false)));
 	return psprintf("SELECT %s, %s, pg_catalog.count(*) FROM %s%s WHERE %s GROUP BY 1, 2%s",
 					column, by, orm_only(relid), orm_relid_name(relid),
-					orm_deleted_condition_sql(marker, column),
-					marker->kind == ORM_MARKER_BOOLEAN ? ", xmin" : "");
+					orm_deleted_condition_sql(&marker, column),
+					marker.kind == ORM_MARKER_BOOLEAN ? ", xmin" : "");
 }
 
 /* Add the deletions of a table to the result. */
@@ -101,7 +102,7 @@ orm_list_deletions(PG_FUNCTION_ARGS)
 		OrmMarker	marker;
 
 		if (orm_soft_delete_marker(relid, &marker) && may_read(relid, &marker, deleted_by))
-			list_table(rsinfo, relid, &marker, deletions_query(relid, &marker, deleted_by));
+			list_table(rsinfo, relid, &marker, deletions_query(relid, deleted_by));
 	}
 	return (Datum) 0;
 }

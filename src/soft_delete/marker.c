@@ -134,15 +134,13 @@ orm_live_value(const OrmMarker *marker)
 	pg_unreachable();
 }
 
-/* The name, quoted, of the marker column of a table under soft delete. */
+/* The marker of a table under soft delete, and the name of its column, quoted. */
 char *
-orm_marker_name(Oid relid)
+orm_marker_name(Oid relid, OrmMarker *marker)
 {
-	OrmMarker	marker;
-
-	if (!orm_soft_delete_marker(relid, &marker))
+	if (!orm_soft_delete_marker(relid, marker))
 		elog(ERROR, "relation %u is not under soft delete", relid);
-	return pstrdup(quote_identifier(get_attname(relid, marker.attno, false)));
+	return pstrdup(quote_identifier(get_attname(relid, marker->attno, false)));
 }
 
 /* The condition, as SQL, that the marker column, quoted, meets in deleted rows. */
@@ -173,6 +171,25 @@ orm_live_condition_sql(const OrmMarker *marker, const char *column)
 		default:
 			return psprintf("%s IS NULL", column);
 	}
+}
+
+/* The conditions for the deleted and for the live rows of a table that has an alias. */
+char *
+orm_deleted_rows_sql(Oid relid, const char *alias)
+{
+	OrmMarker	marker;
+	char	   *column = psprintf("%s.%s", alias, orm_marker_name(relid, &marker));
+
+	return orm_deleted_condition_sql(&marker, column);
+}
+
+char *
+orm_live_rows_sql(Oid relid, const char *alias)
+{
+	OrmMarker	marker;
+	char	   *column = psprintf("%s.%s", alias, orm_marker_name(relid, &marker));
+
+	return orm_live_condition_sql(&marker, column);
 }
 
 /* The value, as SQL, that the marker has in a live row. */

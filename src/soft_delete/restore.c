@@ -54,6 +54,7 @@ restore_rows(void *arg)
 	AtEOXact_GUC(true, level);
 
 	call->tables = restore->tables;
+	orm_end_restore(restore);
 	return true;
 }
 

@@ -29,7 +29,6 @@ typedef struct OrmRestoredTable
 {
 	Oid			relid;
 	int64		rows;
-	Tuplestorestate *places;	/* of the rows, in a preview */
 } OrmRestoredTable;
 
 /* A foreign key that a deletion followed, and so does its restore. */
@@ -59,9 +58,11 @@ typedef struct OrmRestore
 	int			ndeletions;
 	int			max_deletions;
 	HTAB	   *deletion_numbers;
-	HTAB	   *seen;			/* places of rows, in a preview */
+	HTAB	   *seen;			/* places of rows, in a preview ... */
+	Tuplestorestate *places;	/* ... and as a store */
 	List	   *tables;			/* OrmRestoredTable *, in the order of coming back */
 	List	   *frontiers;		/* OrmFrontier * */
+	List	   *stores;			/* those to be closed at the end */
 } OrmRestore;
 
 /* Which rows of a table to begin with. */
@@ -77,7 +78,9 @@ typedef struct OrmSeeds
 
 /* restore_run.c: statements over stores */
 extern OrmRestore *orm_begin_restore(bool preview);
-extern Tuplestorestate *orm_restore_store(OrmRestore *restore);
+extern void orm_end_restore(OrmRestore *restore);
+extern Tuplestorestate *orm_open_store(OrmRestore *restore);
+extern void orm_close_store(OrmRestore *restore, Tuplestorestate *store);
 extern EphemeralNamedRelation orm_name_store(const char *name, TupleDesc desc,
 											 Tuplestorestate *rows);
 extern uint64 orm_run_restore(OrmRestore *restore, Oid user, const char *command,
@@ -85,6 +88,7 @@ extern uint64 orm_run_restore(OrmRestore *restore, Oid user, const char *command
 extern OrmRestoredTable *orm_restored_table(OrmRestore *restore, Oid relid);
 extern TupleDesc orm_place_desc(void);
 extern const char *orm_only(Oid relid);
+extern char *orm_collated_value(const OrmReference *reference, int i, const char *value);
 extern char *orm_collated_key(const OrmReference *reference, int i, const char *key);
 
 /* restore_frontier.c: where to go on from */
@@ -105,5 +109,24 @@ extern void orm_restore_followers(OrmRestore *restore);
 /* restore_seeds.c: the rows to begin with */
 extern TupleDesc orm_seeds_desc(void);
 extern int64 orm_find_seeds(OrmRestore *restore, OrmSeeds *seeds);
+
+/* Something that a restore would fail by. */
+typedef struct OrmRestoreProblem
+{
+	Oid			relid;			/* the table that the rows are of */
+	int64		rows;			/* how many of them it concerns */
+	const char *message;		/* of the error to come */
+	const char *detail;			/* NULL if the caller must not see it */
+	const char *constraint;
+	const char *remedy;			/* a call to make first, NULL if there is none */
+} OrmRestoreProblem;
+
+extern bool orm_may_see_values(Oid relid);
+
+/* restore_parents.c: rows that are referred to and deleted */
+extern List *orm_find_missing_parents(OrmRestore *restore);
+
+/* restore_clashes.c: keys that are taken */
+extern List *orm_find_clashes(OrmRestore *restore);
 
 #endif							/* ORM_RESTORE_H */

@@ -239,7 +239,7 @@ orm_begin_call_by_stamp(OrmRestoreCall *call, FunctionCallInfo fcinfo)
 	}
 	call->seeds = parents_first(call->seeds);
 	call->preview = psprintf("orm_ext.restore_preview_deletion(%s)",
-							 quote_literal_cstr(timestamptz_to_str(call->stamp)));
+							 quote_literal_cstr(DatumGetCString(DirectFunctionCall1(timestamptz_out, TimestampTzGetDatum(call->stamp)))));
 }
 
 /* Done with a call; the locks stay. */
@@ -255,16 +255,11 @@ static bool
 row_is_live(OrmRestoreCall *call, OrmRestore *restore)
 {
 	const OrmSeeds *seeds = linitial(call->seeds);
-	OrmMarker	marker;
-	char	   *column;
 
-	if (!orm_soft_delete_marker(seeds->relid, &marker))
-		return true;
-	column = psprintf("t.%s", quote_identifier(get_attname(seeds->relid, marker.attno, false)));
 	return orm_run_restore(restore, InvalidOid,
 						   psprintf("SELECT FROM %s AS t WHERE %s AND %s",
 									orm_relid_name(seeds->relid), seeds->condition,
-									orm_live_condition_sql(&marker, column)),
+									orm_live_rows_sql(seeds->relid, "t")),
 						   NIL, seeds->params, NULL) > 0;
 }
 
@@ -276,12 +271,15 @@ void
 orm_find_rows_of_call(OrmRestoreCall *call, OrmRestore *restore)
 {
 	int64		found = 0;
+	OrmMarker	marker;
+	char	   *column;
 	ListCell   *lc;
 
 	foreach(lc, call->seeds)
 		found += orm_find_seeds(restore, lfirst(lc));
 	if (found > 0 || !call->by_key || row_is_live(call, restore))
 		return;
+	column = orm_marker_name(RelationGetRelid(call->rel), &marker);
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
 			 errmsg("row of table \"%s\" with %s does not exist",
@@ -289,7 +287,7 @@ orm_find_rows_of_call(OrmRestoreCall *call, OrmRestore *restore)
 			 errdetail("It was deleted for good, or is not there for this role."),
 			 errhint("SELECT * FROM %s AS t WHERE %s AND orm_ext.with_deleted(t.%s);",
 					 orm_relation_name(call->rel), call->key.lookup.data,
-					 orm_marker_name(RelationGetRelid(call->rel))),
+					 column),
 			 errtable(call->rel)));
 }
 

@@ -155,7 +155,7 @@ make_frontier(OrmRestore *restore, Oid relid)
 	frontier->relid = relid;
 	find_steps(frontier);
 	describe_frontier(frontier);
-	frontier->rows = orm_restore_store(restore);
+	frontier->rows = orm_open_store(restore);
 	MemoryContextSwitchTo(oldcontext);
 	return frontier;
 }
@@ -233,7 +233,7 @@ orm_take_new_rows(OrmRestore *restore, OrmFrontier *frontier, Tuplestorestate *r
 		if (table == NULL)
 			table = orm_restored_table(restore, frontier->relid);
 		tuplestore_puttupleslot(frontier->rows, slot);
-		put_place(table->places, relid, tid);
+		put_place(restore->places, relid, tid);
 		taken++;
 	}
 	ExecDropSingleTupleTableSlot(slot);

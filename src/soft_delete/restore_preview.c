@@ -14,9 +14,10 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "restore_call.h"
-#include "soft_delete.h"
+#include "util/spi.h"
 
 /* Take the way of a restore, without changing anything. */
 OrmRestore *
@@ -25,11 +26,23 @@ orm_preview_call(OrmRestoreCall *call)
 	OrmRestore *restore = orm_begin_restore(true);
 	ListCell   *lc;
 
+	restore->places = orm_open_store(restore);
 	orm_find_rows_of_call(call, restore);
 	foreach(lc, call->seeds)
 		orm_restore_seeds(restore, lfirst(lc));
 	orm_restore_followers(restore);
 	return restore;
+}
+
+/* What a restore would fail by (OrmRestoreProblem *). */
+static List *
+problems(OrmRestore *restore)
+{
+	int			level = orm_pin_settings();
+	List	   *result = list_concat(orm_find_missing_parents(restore), orm_find_clashes(restore));
+
+	AtEOXact_GUC(true, level);
+	return result;
 }
 
 /* Return what would be back, and what is in the way. */
@@ -50,6 +63,18 @@ preview(FunctionCallInfo fcinfo, OrmRestoreCall *call)
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+	foreach(lc, problems(restore))
+	{
+		OrmRestoreProblem *problem = lfirst(lc);
+		Datum		values[4] = {ObjectIdGetDatum(problem->relid), Int64GetDatum(problem->rows)};
+		bool		nulls[] = {false, false, false, problem->detail == NULL};
+
+		values[2] = CStringGetTextDatum(problem->message);
+		if (problem->detail)
+			values[3] = CStringGetTextDatum(problem->detail);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	orm_end_restore(restore);
 	orm_end_call(call);
 }
 

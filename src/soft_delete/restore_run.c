@@ -33,13 +33,33 @@ orm_begin_restore(bool preview)
 
 /* A tuplestore for rows of a restore, to be read as often as one likes. */
 Tuplestorestate *
-orm_restore_store(OrmRestore *restore)
+orm_open_store(OrmRestore *restore)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(restore->context);
 	Tuplestorestate *store = tuplestore_begin_heap(true, false, work_mem);
 
+	restore->stores = lappend(restore->stores, store);
 	MemoryContextSwitchTo(oldcontext);
 	return store;
+}
+
+/* Close it, and its files, before the end of the restore. */
+void
+orm_close_store(OrmRestore *restore, Tuplestorestate *store)
+{
+	restore->stores = list_delete_ptr(restore->stores, store);
+	tuplestore_end(store);
+}
+
+/* End a restore, before the subtransaction that it is done in. */
+void
+orm_end_restore(OrmRestore *restore)
+{
+	ListCell   *lc;
+
+	foreach(lc, restore->stores)
+		tuplestore_end(lfirst(lc));
+	restore->stores = NIL;
 }
 
 /* Give a tuplestore a name that statements can use. */
@@ -113,8 +133,6 @@ orm_restored_table(OrmRestore *restore, Oid relid)
 	oldcontext = MemoryContextSwitchTo(restore->context);
 	table = palloc0_object(OrmRestoredTable);
 	table->relid = relid;
-	if (restore->preview)
-		table->places = orm_restore_store(restore);
 	restore->tables = lappend(restore->tables, table);
 	MemoryContextSwitchTo(oldcontext);
 	return table;
@@ -160,4 +178,22 @@ orm_collated_key(const OrmReference *reference, int i, const char *key)
 	if (get_collation_isdeterministic(referenced) && get_collation_isdeterministic(referencing))
 		referenced = referencing;
 	return psprintf("(%s COLLATE %s)", key, generate_collation_name(referenced));
+}
+
+/* The same for a value of the referencing column, and an index on the key. */
+char *
+orm_collated_value(const OrmReference *reference, int i, const char *value)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			referenced;
+	Oid			referencing;
+
+	get_atttypetypmodcoll(reference->referenced, reference->referenced_columns[i],
+						  &type, &typmod, &referenced);
+	get_atttypetypmodcoll(reference->referencing, reference->referencing_columns[i],
+						  &type, &typmod, &referencing);
+	if (referenced == referencing || !OidIsValid(referenced))
+		return pstrdup(value);
+	return psprintf("(%s COLLATE %s)", value, generate_collation_name(referenced));
 }

@@ -40,6 +40,7 @@
 #include "restore.h"
 #include "soft_delete.h"
 #include "util/names.h"
+#include "util/privileges.h"
 
 /* What a statement on a table, as c, returns of each row: the columns of a frontier. */
 static char *
@@ -57,13 +58,13 @@ frontier_row(const OrmFrontier *frontier, const char *deletion)
 
 /* The assignments that bring a row back. */
 static char *
-restoring_assignments(Oid relid, const OrmMarker *marker)
+restoring_assignments(Oid relid)
 {
+	OrmMarker	marker;
+	char	   *column = orm_marker_name(relid, &marker);
 	bool		nullable = false;
 	AttrNumber	deleted_by = orm_deleted_by_column(relid, &nullable);
-	char	   *result = psprintf("%s = %s",
-								  quote_identifier(get_attname(relid, marker->attno, false)),
-								  orm_live_value_sql(marker));
+	char	   *result = psprintf("%s = %s", column, orm_live_value_sql(&marker));
 
 	if (deleted_by != InvalidAttrNumber && nullable)
 		result = psprintf("%s, %s = NULL", result,
@@ -76,8 +77,8 @@ restoring_assignments(Oid relid, const OrmMarker *marker)
  * a preview.
  */
 static void
-run_on_table(OrmRestore *restore, Oid user, Oid relid, const OrmMarker *marker,
-			 const char *only, const char *from, const char *where, List *stores)
+run_on_table(OrmRestore *restore, Oid user, Oid relid, const char *only,
+			 const char *from, const char *where, List *stores)
 {
 	OrmFrontier *frontier = orm_pending_frontier(restore, relid);
 	char	   *row = frontier_row(frontier, "f.deletion");
@@ -85,14 +86,14 @@ run_on_table(OrmRestore *restore, Oid user, Oid relid, const OrmMarker *marker,
 
 	if (restore->preview)
 	{
-		Tuplestorestate *found = orm_restore_store(restore);
+		Tuplestorestate *found = orm_open_store(restore);
 
 		orm_run_restore(restore, user,
 						psprintf("SELECT %s FROM %s%s AS c, %s WHERE %s", row, only,
 								 orm_relid_name(relid), from, where),
 						stores, NULL, found);
 		rows = orm_take_new_rows(restore, frontier, found);
-		tuplestore_end(found);
+		orm_close_store(restore, found);
 	}
 	else
 	{
@@ -101,7 +102,7 @@ run_on_table(OrmRestore *restore, Oid user, Oid relid, const OrmMarker *marker,
 		rows = orm_run_restore(restore, user,
 							   psprintf("UPDATE %s%s AS c SET %s FROM %s WHERE %s%s%s", only,
 										orm_relid_name(relid),
-										restoring_assignments(relid, marker), from, where,
+										restoring_assignments(relid), from, where,
 										goes_on ? " RETURNING " : "", goes_on ? row : ""),
 							   stores, NULL, goes_on ? frontier->rows : NULL);
 	}
@@ -139,40 +140,29 @@ static void
 follow_step(OrmRestore *restore, OrmFrontier *frontier, OrmRestoreStep *step, bool stamped)
 {
 	Oid			relid = step->reference->referencing;
-	Relation	rel = table_open(relid, AccessShareLock);
 	OrmMarker	marker;
-	EphemeralNamedRelation deletions;
+	char	   *column = psprintf("c.%s", orm_marker_name(relid, &marker));
 	char	   *condition;
+	EphemeralNamedRelation deletions = orm_name_deletions(restore, &marker, stamped, column, &condition);
 
-	if (orm_soft_delete_marker(relid, &marker) &&
-		(deletions = orm_name_deletions(restore, &marker, stamped,
-										psprintf("c.%s", quote_identifier(get_attname(relid, marker.attno, false))),
-										&condition)) != NULL)
-	{
-		run_on_table(restore, rel->rd_rel->relowner, relid, &marker, orm_only(relid),
-					 ORM_FRONTIER_NAME " AS f, " ORM_DELETION_NAME " AS d",
-					 psprintf("d.deletion OPERATOR(pg_catalog.=) f.deletion AND %s%s",
-							  condition, step_condition(step)),
-					 list_make2(orm_name_store(ORM_FRONTIER_NAME, frontier->desc, frontier->rows),
-								deletions));
-		tuplestore_end((Tuplestorestate *) deletions->reldata);
-	}
-	table_close(rel, NoLock);
+	if (deletions == NULL)
+		return;
+	run_on_table(restore, orm_table_owner(relid), relid, orm_only(relid),
+				 ORM_FRONTIER_NAME " AS f, " ORM_DELETION_NAME " AS d",
+				 psprintf("d.deletion OPERATOR(pg_catalog.=) f.deletion AND %s%s",
+						  condition, step_condition(step)),
+				 list_make2(orm_name_store(ORM_FRONTIER_NAME, frontier->desc, frontier->rows),
+							deletions));
+	orm_close_store(restore, deletions->reldata);
 }
 
 /* Bring back the rows to begin with, with the rights of the caller. */
 void
 orm_restore_seeds(OrmRestore *restore, const OrmSeeds *seeds)
 {
-	OrmMarker	marker;
-	char	   *column;
-
-	if (!orm_soft_delete_marker(seeds->relid, &marker))
-		return;
-	column = psprintf("c.%s", quote_identifier(get_attname(seeds->relid, marker.attno, false)));
-	run_on_table(restore, InvalidOid, seeds->relid, &marker, seeds->only, ORM_FRONTIER_NAME " AS f",
+	run_on_table(restore, InvalidOid, seeds->relid, seeds->only, ORM_FRONTIER_NAME " AS f",
 				 psprintf("c.tableoid OPERATOR(pg_catalog.=) f.rel AND c.ctid OPERATOR(pg_catalog.=) f.tid AND %s",
-						  orm_deleted_condition_sql(&marker, column)),
+						  orm_deleted_rows_sql(seeds->relid, "c")),
 				 list_make1(orm_name_store(ORM_FRONTIER_NAME, orm_seeds_desc(), seeds->rows)));
 }
 
@@ -195,6 +185,6 @@ orm_restore_followers(OrmRestore *restore)
 				follow_step(restore, frontier, lfirst(lc), false);
 			}
 		}
-		tuplestore_end(frontier->rows);
+		orm_close_store(restore, frontier->rows);
 	}
 }
