@@ -118,7 +118,9 @@ typedef struct OrmRestoreProblem
 	const char *message;		/* of the error to come */
 	const char *detail;			/* NULL if the caller must not see it */
 	const char *constraint;
-	const char *remedy;			/* a call to make first, NULL if there is none */
+	Oid			parent;			/* the table of a missing parent */
+	const char *parent_condition;	/* by which to find it, if it is deleted */
+	const char *remedy;			/* the call that brings it back */
 } OrmRestoreProblem;
 
 extern bool orm_may_see_values(Oid relid);

@@ -99,6 +99,14 @@ orm_begin_call_by_key(OrmRestoreCall *call, FunctionCallInfo fcinfo)
 							 call->key.literal);
 }
 
+/* Begin a call for rows of a table under soft delete, for a look at it. */
+void
+orm_begin_call_of_rows(OrmRestoreCall *call, Oid relid, const char *condition)
+{
+	memset(call, 0, sizeof(*call));
+	call->seeds = list_make1(make_seeds(relid, orm_only(relid), "", condition));
+}
+
 /* Begin a call for rows that meet a condition: rel, condition.  Errors: 22004, 55000, 42601. */
 void
 orm_begin_call_by_condition(OrmRestoreCall *call, FunctionCallInfo fcinfo)
@@ -110,7 +118,8 @@ orm_begin_call_by_condition(OrmRestoreCall *call, FunctionCallInfo fcinfo)
 	check_argument(fcinfo, 1, "condition");
 	condition = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	(void) orm_parse_condition("condition", condition,
-							   "SELECT * FROM orm_ext.restore_where('t', 'a IS NULL AND b < 3');");
+							   psprintf("SELECT * FROM orm_ext.restore_where(%s, 'true');",
+										quote_literal_cstr(orm_relation_name(call->rel))));
 	call->seeds = list_make1(make_seeds(RelationGetRelid(call->rel), "", "", condition));
 	call->preview = psprintf("orm_ext.restore_preview_where(%s, %s)",
 							 quote_literal_cstr(orm_relation_name(call->rel)),

@@ -30,6 +30,7 @@ typedef struct OrmRestoreCall
 } OrmRestoreCall;
 
 /* restore_call.c */
+extern void orm_begin_call_of_rows(OrmRestoreCall *call, Oid relid, const char *condition);
 extern void orm_begin_call_by_key(OrmRestoreCall *call, FunctionCallInfo fcinfo);
 extern void orm_begin_call_by_condition(OrmRestoreCall *call, FunctionCallInfo fcinfo);
 extern void orm_begin_call_by_stamp(OrmRestoreCall *call, FunctionCallInfo fcinfo);
@@ -39,6 +40,7 @@ extern void orm_end_call(OrmRestoreCall *call);
 
 /* restore_preview.c */
 extern OrmRestore *orm_preview_call(OrmRestoreCall *call);
+extern OrmRestore *orm_preview_rows(Oid relid, const char *condition);
 
 /* restore_hint.c */
 extern void orm_add_restore_hint(OrmRestoreCall *call, ErrorData *error);

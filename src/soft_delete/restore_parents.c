@@ -159,6 +159,19 @@ refers_to_primary_key(const OrmReference *reference)
 	return result;
 }
 
+/* The condition under which a row of the referenced table has a key. */
+static char *
+parent_condition(const OrmReference *reference, char **values)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < reference->nkeys; i++)
+		appendStringInfo(&text, "%s%s = %s", i > 0 ? " AND " : "",
+						 referenced_column(reference, i), quote_literal_cstr(values[i]));
+	return text.data;
+}
+
 /* The call that restores the parent that has a key. */
 static char *
 remedy(const OrmReference *reference, char **values)
@@ -166,17 +179,13 @@ remedy(const OrmReference *reference, char **values)
 	const char *table = quote_literal_cstr(orm_relid_name(reference->referenced));
 	StringInfoData text;
 
-	initStringInfo(&text);
 	if (!refers_to_primary_key(reference))
-	{
-		for (int i = 0; i < reference->nkeys; i++)
-			appendStringInfo(&text, "%s%s = %s", i > 0 ? " AND " : "",
-							 referenced_column(reference, i), quote_literal_cstr(values[i]));
-		return psprintf("orm_ext.restore_where(%s, %s)", table, quote_literal_cstr(text.data));
-	}
+		return psprintf("orm_ext.restore_where(%s, %s)", table,
+						quote_literal_cstr(parent_condition(reference, values)));
 	if (reference->nkeys == 1)
 		return psprintf("orm_ext.restore(%s, %s)", table, quote_literal_cstr(values[0]));
 
+	initStringInfo(&text);
 	for (int i = 0; i < reference->nkeys; i++)
 	{
 		appendStringInfoString(&text, i > 0 ? ", " : "{");
@@ -227,7 +236,11 @@ missing_parent(const OrmReference *reference, TupleTableSlot *slot)
 	problem->detail = missing_detail(reference, values);
 	if (DatumGetBool(slot->tts_values[reference->nkeys + 1]) &&
 		orm_may_see_values(reference->referencing))
+	{
+		problem->parent = reference->referenced;
+		problem->parent_condition = parent_condition(reference, values);
 		problem->remedy = remedy(reference, values);
+	}
 	return problem;
 }
 

@@ -34,6 +34,16 @@ orm_preview_call(OrmRestoreCall *call)
 	return restore;
 }
 
+/* The same for rows of a table that meet a condition. */
+OrmRestore *
+orm_preview_rows(Oid relid, const char *condition)
+{
+	OrmRestoreCall call;
+
+	orm_begin_call_of_rows(&call, relid, condition);
+	return orm_preview_call(&call);
+}
+
 /* What a restore would fail by (OrmRestoreProblem *). */
 static List *
 problems(OrmRestore *restore)
