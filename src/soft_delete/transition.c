@@ -376,7 +376,11 @@ orm_release_transitions(void)
 	if (transitions == NULL || transitions->count == 0)
 		return;
 	estate = CreateExecutorState();
+
+	/* checks that are deferred are handed to the server's queue */
+	AfterTriggerBeginQuery();
 	orm_act_on_transitions(transitions, estate);
+	AfterTriggerEndQuery(estate);
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	FreeExecutorState(estate);
 }
