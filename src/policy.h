@@ -59,7 +59,10 @@ typedef struct OrmStampService
 	 */
 	void		(*label_upsert) (EState *estate);
 
-	/* Can a column of this base type name who acts?  And who is it, as a value? */
+	/*
+	 * Can a column of this base type name who acts?  And who is it, as a
+	 * value?
+	 */
 	bool		(*names_actor) (Oid type);
 	Datum		(*actor) (Relation rel, AttrNumber attno, bool *isnull);
 } OrmStampService;

@@ -60,7 +60,8 @@ typedef struct OrmRestore
 	HTAB	   *deletion_numbers;
 	HTAB	   *seen;			/* places of rows, in a preview ... */
 	Tuplestorestate *places;	/* ... and as a store */
-	List	   *tables;			/* OrmRestoredTable *, in the order of coming back */
+	List	   *tables;			/* OrmRestoredTable *, in the order of coming
+								 * back */
 	List	   *frontiers;		/* OrmFrontier * */
 	List	   *stores;			/* those to be closed at the end */
 } OrmRestore;

@@ -49,7 +49,8 @@ open_managed_table(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is not under soft delete", RelationGetRelationName(rel)),
 				 errdetail("No enabled trigger declares it."),
-				 errhint("SELECT * FROM orm_ext.managed WHERE policy = 'soft_delete';"),
+				 errhint("SELECT * FROM orm_ext.managed WHERE \"table\" = %s::regclass;",
+						 quote_literal_cstr(orm_relation_name(rel))),
 				 errtable(rel)));
 	return rel;
 }

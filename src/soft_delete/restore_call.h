@@ -24,7 +24,8 @@ typedef struct OrmRestoreCall
 	bool		by_stamp;
 	TimestampTz stamp;
 	List	   *seeds;			/* OrmSeeds * */
-	List	   *refused;		/* tables (OIDs) that the caller has no rights on */
+	List	   *refused;		/* tables (OIDs) that the caller has no rights
+								 * on */
 	const char *preview;		/* the call of the preview, for hints */
 	List	   *tables;			/* OrmRestoredTable *, when it is done */
 } OrmRestoreCall;

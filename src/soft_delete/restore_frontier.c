@@ -239,4 +239,3 @@ orm_take_new_rows(OrmRestore *restore, OrmFrontier *frontier, Tuplestorestate *r
 	ExecDropSingleTupleTableSlot(slot);
 	return taken;
 }
-

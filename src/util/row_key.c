@@ -180,4 +180,3 @@ orm_read_row_key(OrmRowKey *key, Relation rel, FunctionCallInfo fcinfo, int argu
 	key->columns = primary_key_columns(rel);
 	add_key(key, fcinfo, argument);
 }
-

@@ -90,6 +90,7 @@ SELECT compare.contents('soft') = :'before';
 -- but boolean markers know the transaction only
 BEGIN;
 DELETE FROM d WHERE id = 1;
+SELECT pg_sleep(0.01);
 DELETE FROM c WHERE id = 1;
 COMMIT;
 SELECT * FROM orm_ext.restore('c', 1);
