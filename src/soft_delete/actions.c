@@ -272,6 +272,24 @@ act_on_deleted_rows(Round *round)
 		act_row_by_row(round);
 }
 
+/* Leave the check of a foreign key out, by which rows came back with their parents. */
+static List *
+leave_out_reference(List *actions, Oid along)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (!OidIsValid(along))
+		return actions;
+	foreach(lc, actions)
+	{
+		if (orm_topmost_constraint(((Trigger *) lfirst(lc))->tgconstraint) !=
+			orm_topmost_constraint(along))
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
 /* Check the references of rows that were brought back. */
 static void
 check_returned_rows(Round *round)
@@ -298,7 +316,8 @@ rows_of_round(const OrmTransitions *transitions)
 	int			count = 1;
 
 	while (count < left && first[count].relid == first->relid &&
-		   first[count].deleted == first->deleted && first[count].stamp == first->stamp)
+		   first[count].deleted == first->deleted && first[count].stamp == first->stamp &&
+		   first[count].along == first->along)
 		count++;
 	return count;
 }
@@ -310,6 +329,7 @@ run_round(OrmTransitions *transitions, EState *estate)
 	const OrmTransition *first = &transitions->rows[transitions->next];
 	Oid			relid = first->relid;
 	bool		deleted = first->deleted;
+	Oid			along = first->along;
 	Round		round = {.transitions = transitions,.estate = estate};
 	TriggerDesc *triggers;
 
@@ -326,7 +346,10 @@ run_round(OrmTransitions *transitions, EState *estate)
 	if (deleted)
 		act_on_deleted_rows(&round);
 	else
+	{
+		round.actions = leave_out_reference(round.actions, along);
 		check_returned_rows(&round);
+	}
 	ExecDropSingleTupleTableSlot(round.row);
 	table_close(round.rel, NoLock);
 }

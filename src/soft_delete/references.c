@@ -100,6 +100,25 @@ orm_refers(const TriggerDesc *triggers, Oid relid)
 	return false;
 }
 
+/* The foreign key that one of a partition was derived from; another one is its own. */
+Oid
+orm_topmost_constraint(Oid constraint)
+{
+	for (;;)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+		Oid			parent;
+
+		if (!HeapTupleIsValid(tuple))
+			return constraint;
+		parent = ((Form_pg_constraint) GETSTRUCT(tuple))->conparentid;
+		ReleaseSysCache(tuple);
+		if (!OidIsValid(parent))
+			return constraint;
+		constraint = parent;
+	}
+}
+
 /* Read a foreign key; NULL if it is gone. */
 OrmReference *
 orm_read_reference(Oid constraint)

@@ -38,6 +38,7 @@ extern bool orm_is_delete_action(const Trigger *trigger);
 extern bool orm_is_reference_check(const Trigger *trigger);
 extern bool orm_is_referred_to(const TriggerDesc *triggers, Oid relid);
 extern bool orm_refers(const TriggerDesc *triggers, Oid relid);
+extern Oid	orm_topmost_constraint(Oid constraint);
 extern OrmReference *orm_read_reference(Oid constraint);
 extern List *orm_references_to(Oid relid);
 extern List *orm_references_of(Oid relid);

@@ -29,29 +29,42 @@
 /* Restores in progress: one may be called by a trigger that another one fires. */
 static int	depth = 0;
 
-/* Bring the rows back that a call names, and what went with them. */
+/*
+ * Bring back what went along with the rows that are back.  The version that is
+ * expected is that of the row that the caller names.
+ */
+static void
+restore_followers(OrmRestore *restore)
+{
+	int			level = NewGUCNestLevel();
+
+	orm_set_for_level("orm_ext.expected_version", "");
+	orm_restore_followers(restore);
+	AtEOXact_GUC(true, level);
+}
+
+/*
+ * Bring the rows back that a call names, and what went with them.  Of several
+ * tables, parents come first, and what follows them need not be looked for.
+ */
 static bool
 restore_rows(void *arg)
 {
 	OrmRestoreCall *call = arg;
 	OrmRestore *restore = orm_begin_restore(false);
-	int			level;
 	ListCell   *lc;
 
 	if (depth++ == 0)
 		orm_hold_transitions();
-	orm_find_rows_of_call(call, restore);
 	foreach(lc, call->seeds)
+	{
+		orm_find_rows_of_call(call, restore, lfirst(lc));
 		orm_restore_seeds(restore, lfirst(lc));
-
-	/* the version that is expected is that of the row that the caller names */
-	level = NewGUCNestLevel();
-	orm_set_for_level("orm_ext.expected_version", "");
-	orm_restore_followers(restore);
+		restore_followers(restore);
+	}
 	orm_check_rest_of_call(call, restore);
 	if (--depth == 0)
 		orm_release_transitions();
-	AtEOXact_GUC(true, level);
 
 	call->tables = restore->tables;
 	orm_end_restore(restore);
@@ -71,6 +84,7 @@ restore(FunctionCallInfo fcinfo, OrmRestoreCall *call)
 	if (!orm_try(restore_rows, call, &error))
 	{
 		depth = outer_depth;
+		orm_return_along(InvalidOid);
 		orm_add_restore_hint(call, error);
 		ReThrowError(error);
 	}

@@ -274,20 +274,16 @@ row_is_live(OrmRestoreCall *call, OrmRestore *restore)
 }
 
 /*
- * Find the rows that a call names.  Error: P0002 the row does not exist, which
- * is no error where several may be meant.
+ * Find rows of one table that a call names.  Error: P0002 the row does not
+ * exist, which is no error where several may be meant.
  */
 void
-orm_find_rows_of_call(OrmRestoreCall *call, OrmRestore *restore)
+orm_find_rows_of_call(OrmRestoreCall *call, OrmRestore *restore, OrmSeeds *seeds)
 {
-	int64		found = 0;
 	OrmMarker	marker;
 	char	   *column;
-	ListCell   *lc;
 
-	foreach(lc, call->seeds)
-		found += orm_find_seeds(restore, lfirst(lc));
-	if (found > 0 || !call->by_key || row_is_live(call, restore))
+	if (orm_find_seeds(restore, seeds) > 0 || !call->by_key || row_is_live(call, restore))
 		return;
 	column = orm_marker_name(RelationGetRelid(call->rel), &marker);
 	ereport(ERROR,

@@ -35,7 +35,7 @@ extern void orm_begin_call_of_rows(OrmRestoreCall *call, Oid relid, const char *
 extern void orm_begin_call_by_key(OrmRestoreCall *call, FunctionCallInfo fcinfo);
 extern void orm_begin_call_by_condition(OrmRestoreCall *call, FunctionCallInfo fcinfo);
 extern void orm_begin_call_by_stamp(OrmRestoreCall *call, FunctionCallInfo fcinfo);
-extern void orm_find_rows_of_call(OrmRestoreCall *call, OrmRestore *restore);
+extern void orm_find_rows_of_call(OrmRestoreCall *call, OrmRestore *restore, OrmSeeds *seeds);
 extern void orm_check_rest_of_call(OrmRestoreCall *call, OrmRestore *restore);
 extern void orm_end_call(OrmRestoreCall *call);
 

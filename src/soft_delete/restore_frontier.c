@@ -17,7 +17,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "restore.h"
 #include "soft_delete.h"
@@ -30,20 +29,6 @@ typedef struct Place
 	OffsetNumber offset;
 	uint16		unused;
 } Place;
-
-/* Does a foreign key of a partition belong to one of the partitioned table? */
-static bool
-has_parent_constraint(Oid constraint)
-{
-	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
-	bool		result;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	result = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid);
-	ReleaseSysCache(tuple);
-	return result;
-}
 
 /* Number of a column among those that a frontier carries; it is added if need be. */
 static int
@@ -113,7 +98,7 @@ find_steps(OrmFrontier *frontier)
 				!orm_soft_delete_active(reference->referencing))
 				continue;
 			if (lfirst_oid(member) != frontier->relid &&
-				has_parent_constraint(reference->constraint))
+				orm_topmost_constraint(reference->constraint) != reference->constraint)
 				continue;
 			add_step(frontier, reference, lfirst_oid(member), list_length(members) > 1);
 		}

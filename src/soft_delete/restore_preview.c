@@ -27,10 +27,12 @@ orm_preview_call(OrmRestoreCall *call)
 	ListCell   *lc;
 
 	restore->places = orm_open_store(restore);
-	orm_find_rows_of_call(call, restore);
 	foreach(lc, call->seeds)
+	{
+		orm_find_rows_of_call(call, restore, lfirst(lc));
 		orm_restore_seeds(restore, lfirst(lc));
-	orm_restore_followers(restore);
+		orm_restore_followers(restore);
+	}
 	return restore;
 }
 

@@ -39,6 +39,7 @@
 #include "references.h"
 #include "restore.h"
 #include "soft_delete.h"
+#include "transition.h"
 #include "util/names.h"
 #include "util/privileges.h"
 
@@ -73,6 +74,16 @@ restoring_assignments(Oid relid)
 }
 
 /*
+ * The number of a row's deletion, null if a trigger has seen to it that the row
+ * is still deleted: then nothing comes along.
+ */
+static char *
+deletion_if_live(Oid relid)
+{
+	return psprintf("CASE WHEN %s THEN f.deletion END", orm_live_rows_sql(relid, "c"));
+}
+
+/*
  * Run the statement that brings rows of a table, c, back, or selects them for
  * a preview.
  */
@@ -81,7 +92,7 @@ run_on_table(OrmRestore *restore, Oid user, Oid relid, const char *only,
 			 const char *from, const char *where, List *stores)
 {
 	OrmFrontier *frontier = orm_pending_frontier(restore, relid);
-	char	   *row = frontier_row(frontier, "f.deletion");
+	char	   *row = frontier_row(frontier, restore->preview ? "f.deletion" : deletion_if_live(relid));
 	uint64		rows;
 
 	if (restore->preview)
@@ -147,12 +158,15 @@ follow_step(OrmRestore *restore, OrmFrontier *frontier, OrmRestoreStep *step, bo
 
 	if (deletions == NULL)
 		return;
+	if (!restore->preview)
+		orm_return_along(step->reference->constraint);
 	run_on_table(restore, orm_table_owner(relid), relid, orm_only(relid),
 				 ORM_FRONTIER_NAME " AS f, " ORM_DELETION_NAME " AS d",
 				 psprintf("d.deletion OPERATOR(pg_catalog.=) f.deletion AND %s%s",
 						  condition, step_condition(step)),
 				 list_make2(orm_name_store(ORM_FRONTIER_NAME, frontier->desc, frontier->rows),
 							deletions));
+	orm_return_along(InvalidOid);
 	orm_close_store(restore, deletions->reldata);
 }
 

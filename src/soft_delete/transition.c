@@ -44,6 +44,7 @@ typedef struct WatchedStatement
 	dlist_node	node;
 	MemoryContext query;		/* of its executor */
 	OrmTransitions *transitions;
+	Oid			along;			/* foreign key along which it brings rows back */
 	OrmTransitions own;
 	Oid			relid;			/* the relation whose rows it changes now */
 	TupleTableSlot *slot;		/* to lock them by, NULL if there is no need */
@@ -55,6 +56,9 @@ static dlist_head statements = DLIST_STATIC_INIT(statements);
 
 /* Where rows are noted while they are held back, NULL if they are not. */
 static OrmTransitions *held = NULL;
+
+/* The foreign key along which the next statement brings rows back. */
+static Oid	next_along = InvalidOid;
 
 /* A statement has ended, or failed. */
 static void
@@ -88,6 +92,7 @@ watch_statement(MemoryContext query, OrmTransitions *transitions)
 	statement->query = query;
 	statement->own.context = query;
 	statement->transitions = transitions ? transitions : &statement->own;
+	statement->along = next_along;
 	statement->at_end.func = forget_statement;
 	statement->at_end.arg = statement;
 	dlist_push_head(&statements, &statement->node);
@@ -208,6 +213,19 @@ orm_watch_markers(QueryDesc *query_desc)
 		watched |= lfirst(lc) != query_desc->planstate && watch_upsert(lfirst(lc));
 	if (watched)
 		watch_statement(estate->es_query_cxt, transitions ? transitions : held);
+	next_along = InvalidOid;
+}
+
+/*
+ * Tell that the next statement brings rows back whose parents by a foreign key
+ * are back already, while transitions are held back.  That reference need not
+ * be checked: should somebody delete a parent again, the rows go with it when
+ * the transitions are released.  InvalidOid if it does not get to be executed.
+ */
+void
+orm_return_along(Oid constraint)
+{
+	next_along = constraint;
 }
 
 /* Append a row to those that are to be seen to. */
@@ -294,6 +312,7 @@ orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker)
 	transition.old = trigdata->tg_trigtuple->t_self;
 	transition.deleted = was_live;
 	transition.stamp = was_live ? orm_stamp_of_deletion(query, marker, value) : 0;
+	transition.along = was_live ? InvalidOid : statement->along;
 	add_transition(statement->transitions, &transition);
 }
 

@@ -23,6 +23,8 @@ typedef struct OrmTransition
 	ItemPointerData old;		/* place of the row as it was */
 	bool		deleted;		/* or brought back? */
 	TimestampTz stamp;			/* of the deletion */
+	Oid			along;			/* foreign key by which it came back with its
+								 * parent */
 } OrmTransition;
 
 /* Those of a statement and of what follows from it, first come, first served. */
@@ -41,6 +43,7 @@ extern void orm_note_transition(const TriggerData *trigdata, const OrmMarker *ma
 extern void orm_settle_transitions(QueryDesc *query_desc);
 extern void orm_hold_transitions(void);
 extern void orm_release_transitions(void);
+extern void orm_return_along(Oid constraint);
 
 /* actions.c: what follows from them */
 extern void orm_act_on_transitions(OrmTransitions *transitions, EState *estate);
