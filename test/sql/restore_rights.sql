@@ -236,6 +236,12 @@ BEGIN
 		UPDATE soft.child SET version = version + 1 WHERE parent = new.id AND deleted_at = old.deleted_at;
 	ELSIF tg_argv[0] = 'keep' THEN
 		RETURN NULL;
+	ELSIF tg_argv[0] = 'mark' THEN
+		new.deleted_at = old.deleted_at;
+	ELSIF tg_argv[0] = 'delete' THEN
+		DELETE FROM soft.parent WHERE id = new.id;
+	ELSIF tg_argv[0] = 'delete parent' THEN
+		DELETE FROM soft.parent WHERE id = new.parent;
 	ELSIF tg_argv[0] = 'another' AND new.id = 2 THEN
 		PERFORM orm_ext.restore('soft.parent', 3);
 	END IF;
@@ -257,6 +263,28 @@ DROP TRIGGER t ON child;
 CREATE TRIGGER t AFTER UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION on_restore('another');
 SELECT compare.changes($$SELECT * FROM orm_ext.restore('parent', 2)$$);
 DROP TRIGGER t ON parent;
+-- ones that delete the row again, or its parent: no child is left alone
+CREATE VIEW orphans AS
+SELECT count(*) FILTER (WHERE NOT EXISTS (SELECT FROM parent AS p WHERE p.id = c.parent)) AS orphans, count(*) FROM child AS c;
+CREATE TRIGGER t BEFORE UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION on_restore('mark');
+BEGIN;
+SELECT * FROM orm_ext.restore('parent', 2);
+SELECT * FROM orphans;
+ROLLBACK;
+DROP TRIGGER t ON parent;
+CREATE TRIGGER t AFTER UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION on_restore('delete');
+BEGIN;
+SELECT * FROM orm_ext.restore('parent', 2);
+SELECT * FROM orphans;
+ROLLBACK;
+DROP TRIGGER t ON parent;
+GRANT DELETE ON parent TO regress_orm_owner;
+CREATE TRIGGER t BEFORE UPDATE ON child FOR EACH ROW WHEN (old.id = 3) EXECUTE FUNCTION on_restore('delete parent');
+BEGIN;
+SELECT * FROM orm_ext.restore('parent', 2);
+SELECT * FROM orphans;
+ROLLBACK;
+DROP TRIGGER t ON child;
 
 --
 -- More rows than memory holds
