@@ -71,7 +71,7 @@ AS 'MODULE_PATHNAME', 'orm_deletion_actor';
 COMMENT ON FUNCTION orm_ext.deletion_actor(regclass, smallint, anyelement) IS
 'orm_ext.actor as a value of a column deleted_by, or the session user; null where the type cannot name a role. A soft DELETE gives it to all of its rows; the rule is that of created_by in orm_ext.stamp().
 Arguments: the table; number of the column; a null of its base type.
-Errors: 22P02 or another where orm_ext.actor is no value of the column.';
+Errors: 22023 the column cannot name anybody, or is of another type; 22P02 or another where orm_ext.actor is no value of it.';
 
 CREATE FUNCTION orm_ext.conflicting_row_is_live(live boolean, index regclass) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

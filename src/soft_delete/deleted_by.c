@@ -80,6 +80,24 @@ orm_deleted_by_value(Oid relid, AttrNumber attno)
 	return orm_scalar_subselect((Expr *) expr);
 }
 
+/* Check the arguments of a call that nobody but rewrite.c is to make.  Error: 22023. */
+static void
+check_column(Relation rel, AttrNumber attno, Oid type)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	if (attno <= 0 || attno > desc->natts ||
+		TupleDescAttr(desc, attno - 1)->attisdropped ||
+		getBaseType(TupleDescAttr(desc, attno - 1)->atttypid) != type ||
+		!orm_stamps.names_actor(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column %d of table \"%s\" cannot name who has deleted a row",
+						attno, RelationGetRelationName(rel)),
+				 errdetail("The function is called by a DELETE that is soft."),
+				 errhint("SELECT * FROM orm_ext.deletions;")));
+}
+
 PG_FUNCTION_INFO_V1(orm_deletion_actor);
 
 /*
@@ -89,7 +107,8 @@ PG_FUNCTION_INFO_V1(orm_deletion_actor);
  * orm_ext.actor as a value of the column, or the session's user; null where
  * the type cannot name a role.  The rule is that of created_by.
  *
- * Errors: those of the type, if orm_ext.actor is no value of it.
+ * Errors: 22023 the column is none that names somebody, or of another type;
+ * those of the type, if orm_ext.actor is no value of it.
  */
 Datum
 orm_deletion_actor(PG_FUNCTION_ARGS)
@@ -101,6 +120,7 @@ orm_deletion_actor(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	check_column(rel, PG_GETARG_INT16(1), get_fn_expr_rettype(fcinfo->flinfo));
 	value = orm_stamps.actor(rel, PG_GETARG_INT16(1), &isnull);
 	relation_close(rel, AccessShareLock);
 	if (isnull)

@@ -171,6 +171,12 @@ SELECT id, deleted_by FROM doc WHERE deleted_at IS NOT NULL;
 SELECT * FROM orm_ext.restore('doc', 3);
 SELECT id, deleted_by FROM doc WHERE id = 3;
 ALTER TABLE doc ALTER COLUMN deleted_by DROP NOT NULL;
+-- the function that a DELETE calls minds what it is called with
+SELECT orm_ext.deletion_actor('doc', 4::smallint, NULL::text);
+SELECT orm_ext.deletion_actor('doc', 4::smallint, NULL::int);
+SELECT orm_ext.deletion_actor('doc', 3::smallint, NULL::timestamptz);
+SELECT orm_ext.deletion_actor('doc', 30000::smallint, NULL::text);
+SELECT orm_ext.deletion_actor('doc', (-1)::smallint, NULL::text);
 
 --
 -- Partitions, and inheritance children, whose columns are in another order
