@@ -12,7 +12,8 @@
  * otherwise gets a condition: WHEN the reference changes.
  *
  * That is right as long as the row's own check has been made when it was
- * written, so not for constraints that can be deferred.
+ * written, so not for constraints that can be deferred; but for those too when
+ * rows are restored, which are all checked once they are back.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,6 +34,7 @@
 
 #include "references.h"
 #include "soft_delete.h"
+#include "transition.h"
 
 /* OLD.column or NEW.column */
 static Expr *
@@ -95,7 +97,8 @@ spare_checks_of(EState *estate, ResultRelInfo *rri)
 		Trigger    *trigger = &triggers->triggers[i];
 		OrmReference *reference;
 
-		if (trigger->tgfoid != F_RI_FKEY_CHECK_UPD || trigger->tgdeferrable ||
+		if (trigger->tgfoid != F_RI_FKEY_CHECK_UPD ||
+			(trigger->tgdeferrable && !orm_is_return()) ||
 			!orm_is_enforced(RelationGetRelid(rel), trigger->tgconstrrelid))
 			continue;
 		reference = orm_read_reference(trigger->tgconstraint);
@@ -122,4 +125,5 @@ orm_spare_reference_checks(QueryDesc *query_desc)
 	foreach(lc, estate->es_opened_result_relations)
 		spare_checks_of(estate, lfirst(lc));
 	MemoryContextSwitchTo(oldcontext);
+	orm_end_return();
 }

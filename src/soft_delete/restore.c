@@ -84,7 +84,7 @@ restore(FunctionCallInfo fcinfo, OrmRestoreCall *call)
 	if (!orm_try(restore_rows, call, &error))
 	{
 		depth = outer_depth;
-		orm_return_along(InvalidOid);
+		orm_end_return();
 		orm_add_restore_hint(call, error);
 		ReThrowError(error);
 	}

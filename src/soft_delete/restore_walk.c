@@ -88,7 +88,7 @@ deletion_if_live(Oid relid)
  * a preview.
  */
 static void
-run_on_table(OrmRestore *restore, Oid user, Oid relid, const char *only,
+run_on_table(OrmRestore *restore, Oid user, Oid relid, Oid along, const char *only,
 			 const char *from, const char *where, List *stores)
 {
 	OrmFrontier *frontier = orm_pending_frontier(restore, relid);
@@ -110,12 +110,14 @@ run_on_table(OrmRestore *restore, Oid user, Oid relid, const char *only,
 	{
 		bool		goes_on = frontier->steps != NIL;
 
+		orm_begin_return(along);
 		rows = orm_run_restore(restore, user,
 							   psprintf("UPDATE %s%s AS c SET %s FROM %s WHERE %s%s%s", only,
 										orm_relid_name(relid),
 										restoring_assignments(relid), from, where,
 										goes_on ? " RETURNING " : "", goes_on ? row : ""),
 							   stores, NULL, goes_on ? frontier->rows : NULL);
+		orm_end_return();
 	}
 	if (rows > 0)
 		orm_restored_table(restore, relid)->rows += rows;
@@ -158,15 +160,12 @@ follow_step(OrmRestore *restore, OrmFrontier *frontier, OrmRestoreStep *step, bo
 
 	if (deletions == NULL)
 		return;
-	if (!restore->preview)
-		orm_return_along(step->reference->constraint);
-	run_on_table(restore, orm_table_owner(relid), relid, orm_only(relid),
+	run_on_table(restore, orm_table_owner(relid), relid, step->reference->constraint, orm_only(relid),
 				 ORM_FRONTIER_NAME " AS f, " ORM_DELETION_NAME " AS d",
 				 psprintf("d.deletion OPERATOR(pg_catalog.=) f.deletion AND %s%s",
 						  condition, step_condition(step)),
 				 list_make2(orm_name_store(ORM_FRONTIER_NAME, frontier->desc, frontier->rows),
 							deletions));
-	orm_return_along(InvalidOid);
 	orm_close_store(restore, deletions->reldata);
 }
 
@@ -174,7 +173,7 @@ follow_step(OrmRestore *restore, OrmFrontier *frontier, OrmRestoreStep *step, bo
 void
 orm_restore_seeds(OrmRestore *restore, const OrmSeeds *seeds)
 {
-	run_on_table(restore, InvalidOid, seeds->relid, seeds->only, ORM_FRONTIER_NAME " AS f",
+	run_on_table(restore, InvalidOid, seeds->relid, InvalidOid, seeds->only, ORM_FRONTIER_NAME " AS f",
 				 psprintf("c.tableoid OPERATOR(pg_catalog.=) f.rel AND c.ctid OPERATOR(pg_catalog.=) f.tid AND %s",
 						  orm_deleted_rows_sql(seeds->relid, "c")),
 				 list_make1(orm_name_store(ORM_FRONTIER_NAME, orm_seeds_desc(), seeds->rows)));

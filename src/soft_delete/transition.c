@@ -57,7 +57,8 @@ static dlist_head statements = DLIST_STATIC_INIT(statements);
 /* Where rows are noted while they are held back, NULL if they are not. */
 static OrmTransitions *held = NULL;
 
-/* The foreign key along which the next statement brings rows back. */
+/* Is the next statement one that brings rows back?  And along which foreign key? */
+static bool next_returns = false;
 static Oid	next_along = InvalidOid;
 
 /* A statement has ended, or failed. */
@@ -213,19 +214,34 @@ orm_watch_markers(QueryDesc *query_desc)
 		watched |= lfirst(lc) != query_desc->planstate && watch_upsert(lfirst(lc));
 	if (watched)
 		watch_statement(estate->es_query_cxt, transitions ? transitions : held);
-	next_along = InvalidOid;
 }
 
 /*
- * Tell that the next statement brings rows back whose parents by a foreign key
- * are back already, while transitions are held back.  That reference need not
- * be checked: should somebody delete a parent again, the rows go with it when
- * the transitions are released.  InvalidOid if it does not get to be executed.
+ * Tell that all rows of the next statement come back, while transitions are held
+ * back: they are checked when these are released.  If their parents by a foreign
+ * key are back already, that reference need not be checked: should somebody
+ * delete a parent again, the rows go with it upon the release.
  */
 void
-orm_return_along(Oid constraint)
+orm_begin_return(Oid along)
 {
-	next_along = constraint;
+	next_returns = true;
+	next_along = along;
+}
+
+/* The statement has begun, or failed before. */
+void
+orm_end_return(void)
+{
+	next_returns = false;
+	next_along = InvalidOid;
+}
+
+/* Is the statement that is about to be executed such a one? */
+bool
+orm_is_return(void)
+{
+	return next_returns;
 }
 
 /* Append a row to those that are to be seen to. */

@@ -43,7 +43,9 @@ extern void orm_note_transition(const TriggerData *trigdata, const OrmMarker *ma
 extern void orm_settle_transitions(QueryDesc *query_desc);
 extern void orm_hold_transitions(void);
 extern void orm_release_transitions(void);
-extern void orm_return_along(Oid constraint);
+extern void orm_begin_return(Oid along);
+extern void orm_end_return(void);
+extern bool orm_is_return(void);
 
 /* actions.c: what follows from them */
 extern void orm_act_on_transitions(OrmTransitions *transitions, EState *estate);

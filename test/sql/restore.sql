@@ -160,6 +160,15 @@ SELECT * FROM bin;
 SELECT * FROM orm_ext.restore_preview('right_one', 2);
 SELECT * FROM orm_ext.restore('right_one', 2);
 SELECT compare.contents('soft') = :'before';
+-- in the transaction that has inserted and deleted the rows, for which the server checks more
+CREATE TABLE ring (id int PRIMARY KEY, next int REFERENCES ring ON DELETE CASCADE DEFERRABLE, deleted_at timestamptz);
+SELECT count(*) FROM orm_ext.enable_soft_delete('ring');
+BEGIN;
+INSERT INTO ring VALUES (1, 2), (2, 3), (3, 1);
+DELETE FROM ring WHERE id = 1;
+SELECT * FROM orm_ext.restore('ring', 1);
+COMMIT;
+DROP TABLE ring;
 SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore('tree', 2)$$);
 SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore('tree', '{"x": 2}')$$);
 
