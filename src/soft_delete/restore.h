@@ -80,8 +80,8 @@ typedef struct OrmSeeds
 /* restore_run.c: statements over stores */
 extern OrmRestore *orm_begin_restore(bool preview);
 extern void orm_end_restore(OrmRestore *restore);
-extern Tuplestorestate *orm_open_store(OrmRestore *restore);
-extern void orm_close_store(OrmRestore *restore, Tuplestorestate *store);
+extern Tuplestorestate *orm_open_restore_store(OrmRestore *restore);
+extern void orm_close_restore_store(OrmRestore *restore, Tuplestorestate *store);
 extern EphemeralNamedRelation orm_name_store(const char *name, TupleDesc desc,
 											 Tuplestorestate *rows);
 extern uint64 orm_run_restore(OrmRestore *restore, Oid user, const char *command,

@@ -361,7 +361,7 @@ static List *
 clashes_by_index(OrmRestore *restore, Relation rel, Relation index)
 {
 	Keys		keys;
-	Tuplestorestate *rows = orm_open_store(restore);
+	Tuplestorestate *rows = orm_open_restore_store(restore);
 	TupleTableSlot *slot;
 	List	   *result = NIL;
 
@@ -373,7 +373,7 @@ clashes_by_index(OrmRestore *restore, Relation rel, Relation index)
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 		result = lappend(result, clash(&keys, slot));
 	ExecDropSingleTupleTableSlot(slot);
-	orm_close_store(restore, rows);
+	orm_close_restore_store(restore, rows);
 	return result;
 }
 

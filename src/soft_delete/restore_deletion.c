@@ -139,7 +139,7 @@ orm_name_deletions(OrmRestore *restore, const OrmMarker *marker, bool stamped,
 				   const char *column, char **condition)
 {
 	TupleDesc	desc = deletions_desc(marker, stamped);
-	Tuplestorestate *store = orm_open_store(restore);
+	Tuplestorestate *store = orm_open_restore_store(restore);
 	bool		exact = true;
 
 	for (int i = 0; i < restore->ndeletions; i++)
@@ -155,7 +155,7 @@ orm_name_deletions(OrmRestore *restore, const OrmMarker *marker, bool stamped,
 	}
 	if (tuplestore_tuple_count(store) == 0)
 	{
-		orm_close_store(restore, store);
+		orm_close_restore_store(restore, store);
 		return NULL;
 	}
 

@@ -140,7 +140,7 @@ make_frontier(OrmRestore *restore, Oid relid)
 	frontier->relid = relid;
 	find_steps(frontier);
 	describe_frontier(frontier);
-	frontier->rows = orm_open_store(restore);
+	frontier->rows = orm_open_restore_store(restore);
 	MemoryContextSwitchTo(oldcontext);
 	return frontier;
 }

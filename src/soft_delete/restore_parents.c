@@ -70,7 +70,7 @@ static Tuplestorestate *
 keys_of_rows(OrmRestore *restore, const OrmReference *reference)
 {
 	Oid			relid = reference->referencing;
-	Tuplestorestate *keys = orm_open_store(restore);
+	Tuplestorestate *keys = orm_open_restore_store(restore);
 	StringInfoData columns;
 	StringInfoData given;
 
@@ -249,7 +249,7 @@ static List *
 missing_by_reference(OrmRestore *restore, const OrmReference *reference)
 {
 	Tuplestorestate *keys = keys_of_rows(restore, reference);
-	Tuplestorestate *missing = orm_open_store(restore);
+	Tuplestorestate *missing = orm_open_restore_store(restore);
 	TupleDesc	desc = missing_desc(reference);
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	List	   *result = NIL;
@@ -262,8 +262,8 @@ missing_by_reference(OrmRestore *restore, const OrmReference *reference)
 	while (tuplestore_gettupleslot(missing, true, false, slot))
 		result = lappend(result, missing_parent(reference, slot));
 	ExecDropSingleTupleTableSlot(slot);
-	orm_close_store(restore, missing);
-	orm_close_store(restore, keys);
+	orm_close_restore_store(restore, missing);
+	orm_close_restore_store(restore, keys);
 	return result;
 }
 

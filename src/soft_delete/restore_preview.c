@@ -26,7 +26,7 @@ orm_preview_call(OrmRestoreCall *call)
 	OrmRestore *restore = orm_begin_restore(true);
 	ListCell   *lc;
 
-	restore->places = orm_open_store(restore);
+	restore->places = orm_open_restore_store(restore);
 	foreach(lc, call->seeds)
 	{
 		orm_find_rows_of_call(call, restore, lfirst(lc));

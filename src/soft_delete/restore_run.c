@@ -33,7 +33,7 @@ orm_begin_restore(bool preview)
 
 /* A tuplestore for rows of a restore, to be read as often as one likes. */
 Tuplestorestate *
-orm_open_store(OrmRestore *restore)
+orm_open_restore_store(OrmRestore *restore)
 {
 	MemoryContext oldcontext = MemoryContextSwitchTo(restore->context);
 	Tuplestorestate *store = tuplestore_begin_heap(true, false, work_mem);
@@ -45,7 +45,7 @@ orm_open_store(OrmRestore *restore)
 
 /* Close it, and its files, before the end of the restore. */
 void
-orm_close_store(OrmRestore *restore, Tuplestorestate *store)
+orm_close_restore_store(OrmRestore *restore, Tuplestorestate *store)
 {
 	restore->stores = list_delete_ptr(restore->stores, store);
 	tuplestore_end(store);

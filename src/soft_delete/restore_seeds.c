@@ -81,11 +81,11 @@ int64
 orm_find_seeds(OrmRestore *restore, OrmSeeds *seeds)
 {
 	TupleDesc	desc = orm_seeds_desc();
-	Tuplestorestate *rows = orm_open_store(restore);
+	Tuplestorestate *rows = orm_open_restore_store(restore);
 	TupleTableSlot *slot;
 	OrmMarker	marker;
 
-	seeds->rows = orm_open_store(restore);
+	seeds->rows = orm_open_restore_store(restore);
 	if (!orm_soft_delete_marker(seeds->relid, &marker))
 		return 0;
 	orm_run_restore(restore, InvalidOid, seeds_query(restore, seeds, &marker), NIL,
@@ -94,6 +94,6 @@ orm_find_seeds(OrmRestore *restore, OrmSeeds *seeds)
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 		put_seed(restore, seeds, desc, &marker, slot);
 	ExecDropSingleTupleTableSlot(slot);
-	orm_close_store(restore, rows);
+	orm_close_restore_store(restore, rows);
 	return tuplestore_tuple_count(seeds->rows);
 }

@@ -97,14 +97,14 @@ run_on_table(OrmRestore *restore, Oid user, Oid relid, Oid along, const char *on
 
 	if (restore->preview)
 	{
-		Tuplestorestate *found = orm_open_store(restore);
+		Tuplestorestate *found = orm_open_restore_store(restore);
 
 		orm_run_restore(restore, user,
 						psprintf("SELECT %s FROM %s%s AS c, %s WHERE %s", row, only,
 								 orm_relid_name(relid), from, where),
 						stores, NULL, found);
 		rows = orm_take_new_rows(restore, frontier, found);
-		orm_close_store(restore, found);
+		orm_close_restore_store(restore, found);
 	}
 	else
 	{
@@ -166,7 +166,7 @@ follow_step(OrmRestore *restore, OrmFrontier *frontier, OrmRestoreStep *step, bo
 						  condition, step_condition(step)),
 				 list_make2(orm_name_store(ORM_FRONTIER_NAME, frontier->desc, frontier->rows),
 							deletions));
-	orm_close_store(restore, deletions->reldata);
+	orm_close_restore_store(restore, deletions->reldata);
 }
 
 /* Bring back the rows to begin with, with the rights of the caller. */
@@ -198,6 +198,6 @@ orm_restore_followers(OrmRestore *restore)
 				follow_step(restore, frontier, lfirst(lc), false);
 			}
 		}
-		orm_close_store(restore, frontier->rows);
+		orm_close_restore_store(restore, frontier->rows);
 	}
 }
