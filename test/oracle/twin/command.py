@@ -11,6 +11,7 @@ import time
 
 import psycopg2
 
+from foreign_keys import unit as foreign_keys
 from naming import faults as naming_faults, unit as naming
 from stamps import unit as stamps
 from stamps.faults import self_test
@@ -32,6 +33,7 @@ def arguments(description):
     parser.add_argument('--stamps', type=int, metavar='N', help='how many transactions on stamped tables (1500)')
     parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (700)')
     parser.add_argument('--upserts', type=int, metavar='N', help='how many batches of bulk upsert (300)')
+    parser.add_argument('--foreign-keys', type=int, metavar='N', help='how many transactions on foreign keys (1500)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -55,6 +57,8 @@ def arguments(description):
         options.naming = 0 if small else 700
     if options.upserts is None:
         options.upserts = 0 if small else 300
+    if options.foreign_keys is None:
+        options.foreign_keys = 0 if small else 1500
     return options
 
 
@@ -121,7 +125,8 @@ def units(options):
                               ('transaction', options.transactions, ITEMS['transaction']),
                               ('stamps', options.stamps, stamps.ITEMS),
                               ('naming', options.naming, naming.ITEMS),
-                              ('upsert', options.upserts, upsert.ITEMS)):
+                              ('upsert', options.upserts, upsert.ITEMS),
+                              ('foreign_keys', options.foreign_keys, foreign_keys.ITEMS)):
         for number, start in enumerate(range(0, total, size)):
             work.append((kind, number, 0, min(size, total - start)))
     return work
@@ -129,7 +134,8 @@ def units(options):
 
 def run_job(job, work, settings):
     """One process: runs every unit that it gets, in a database of its own."""
-    results, makers = [], {'stamps': stamps.Unit, 'naming': naming.Unit, 'upsert': upsert.Unit}
+    results, makers = [], {'stamps': stamps.Unit, 'naming': naming.Unit, 'upsert': upsert.Unit,
+                       'foreign_keys': foreign_keys.Unit}
     for kind, number, first, last in work:
         unit = makers.get(kind, Unit)(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
         results.append(unit.run(first, last))

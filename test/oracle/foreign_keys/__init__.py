@@ -1,0 +1,1 @@
+"""Foreign-key oracle: random schemas and transactions, soft deletes against a twin with real ones."""

@@ -1,0 +1,182 @@
+"""A unit of work: one random schema on both sides, two sessions, and a row of transactions.
+
+After each statement the answers and the live rows of both sides are compared, errors word by word.
+"""
+
+import random
+
+import psycopg2
+
+from twin.compare import LOST
+from twin.unit import Mismatch, Result
+
+from .schema import Builder, statements
+from .sides import ask, describe, difference, Sides, SIDES
+from .statement import Step
+from .statements import Statements
+
+ITEMS = 40
+LEVELS = ('', ' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')
+
+
+class Unit:
+    """Builds the schemas of one unit and runs its items."""
+
+    def __init__(self, kind, number, options, fault=None):
+        self.kind = kind
+        self.number = number
+        self.options = options
+        self.fault = fault
+        self.result = Result()
+        self.sides = Sides(f'{options.dsn}', options.plain)
+        self.generator = None
+        self.state = None
+        self.before = None          # rows when the item began
+        self.history = []           # the item's steps
+        self.failed = False         # the last statement raised an error, on both sides
+
+    def random(self, *parts):
+        """A generator that depends on the seed and the position alone."""
+        return random.Random('/'.join(str(part) for part in (self.options.seed, self.kind, self.number, *parts)))
+
+    def run(self, first, last):
+        """Runs the items first..last; stops at the first mismatch, after which the sides would differ."""
+        number = first
+        try:
+            self.build()
+            for number in range(first, last):
+                self.item(number)
+                self.result.passed += 1
+        except Mismatch as mismatch:
+            self.fail(number, mismatch.args[0])
+        except psycopg2.Error as error:
+            self.fail(number, [f'{error.pgcode or LOST}: {error}'])
+        self.sides.close()
+        return self.result
+
+    def fail(self, number, lines):
+        """Keeps a failure with all that is needed to repeat it."""
+        repeat = (f'  repeat with: test/oracle/run --seed {self.options.seed}'
+                  f' --repeat {self.kind}:{self.number}:{number}' + (' --plain' if self.options.plain else ''))
+        self.result.failures.append('\n'.join([f'MISMATCH in {self.kind}:{self.number}:{number}: {lines[0]}',
+                                               *lines[1:], *self.told(), repeat]))
+
+    def told(self):
+        """The soft side's story: its tables, its rows, and the statements."""
+        if not self.sides.schema:
+            return
+        for sql in statements(self.sides.schema, not self.options.plain):
+            yield f'  {sql};'
+        if self.before:
+            for item, stamp in sorted(self.before.stamps.items()):
+                yield f"  -- {self.sides.shown(item)}{f', deleted at {stamp}' if stamp else ''}"
+        for step in self.history:
+            yield f'  {step.sql};' + (f'  -- twin: {step.twin}' if step.twin else '')
+
+    # Setting up
+
+    def build(self):
+        """Makes both sides afresh."""
+        schema = Builder(self.random('schema'), self.fault.want if self.fault else ()).build()
+        self.sides.build(schema)
+        if self.fault:
+            for sql in self.fault.statements(schema):
+                self.sides.cursors['soft'].execute(sql)
+        self.generator = Statements(None, self.sides)
+        self.look('once the schemas are built')
+        for reference in schema.references:
+            for feature in self.features(reference):
+                self.result.seen[feature] += 1
+
+    @staticmethod
+    def features(reference):
+        """What a foreign key has of interest."""
+        yield f"on delete {reference.on_delete}{' (columns)' if reference.only else ''}"
+        yield f'on update {reference.on_update}'
+        yield f'form: {reference.form}'
+        if not reference.enforced:
+            yield 'not enforced: ' + ('foreign_keys=off' if reference.parent.managed else 'unmanaged parent')
+        for feature, there in (('deferrable', reference.deferrable), ('initially deferred', reference.deferred),
+                               ('match full', reference.full), ('composite', len(reference.columns) > 1),
+                               ('to itself', reference.child is reference.parent),
+                               ('from a partitioned table', reference.child.leaves),
+                               ('to a partitioned table', reference.parent.leaves),
+                               ('of a partition', reference.child_leaf), ('to a partition', reference.parent_leaf),
+                               ('unmanaged child', not reference.child.managed)):
+            if there:
+                yield feature
+
+    # Running
+
+    def item(self, number):
+        """Generates and runs one transaction, or some statements without one."""
+        rng, generator = self.random(number), self.generator
+        generator.rng, generator.savepoints = rng, []
+        self.history, self.before = [], self.state
+        form = rng.choices(('guarded', 'plain', 'alone'), (6, 3, 2))[0]
+        self.result.seen[f'transaction: {form}'] += 1
+        if form != 'alone':
+            self.command(f'BEGIN{rng.choices(LEVELS, (6, 1, 1))[0]}')
+        for _ in range(rng.choice((1, 2, 3, 4, 6, 8))):
+            step = generator.control() if form != 'alone' and rng.random() < 0.18 else generator.statement()
+            if not step:
+                continue
+            step.guarded = form == 'guarded' and not step.frame
+            self.step(step)
+            if self.failed and form == 'plain':
+                break
+        if form != 'alone':
+            self.command('ROLLBACK' if rng.random() < 0.15 else 'COMMIT', look=True)
+
+    def command(self, sql, look=False):
+        """What belongs to the frame."""
+        self.step(Step(sql, 'frame', frame=not look))
+
+    def step(self, step):
+        """One statement on both sides, and the comparison."""
+        self.history.append(step)
+        answers = [self.tell(step, side) for side in SIDES]
+        if self.fault:
+            answers[0] = self.fault.answer(self, step, answers[0])
+        soft, twin = answers
+        if self.options.verbose:
+            print(f'{step.sql};\n    -- soft: {describe(soft)}\n    -- twin: {describe(twin)}', flush=True)
+        reason = difference(step, soft, twin)
+        if reason:
+            raise Mismatch([f'{reason} of {step.kind}', f'  soft: {describe(soft)}', f'  twin: {describe(twin)}'])
+        self.failed = bool(twin.error.state)
+        self.account(step, twin)
+        if step.guarded:
+            self.both('ROLLBACK TO guard' if self.failed else 'RELEASE guard')
+        if self.failed and not step.guarded and step.kind != 'frame' and self.history[0].sql.startswith('BEGIN'):
+            return
+        if step.sql != 'BEGIN' and (not step.frame or step.kind == 'rollback to'):
+            before = self.state if step.mere and not self.failed else None
+            self.look(f'after {step.kind}', before)
+
+    def tell(self, step, side):
+        """Runs a statement on one side."""
+        sql = step.on(side, self.options.plain)
+        return ask(self.sides.cursors[side], f'SAVEPOINT guard; {sql}' if step.guarded else sql)
+
+    def both(self, sql):
+        """Runs what cannot fail."""
+        for cursor in self.sides.cursors.values():
+            cursor.execute(sql)
+
+    def look(self, when, before=None):
+        """Looks at the rows, and compares."""
+        self.state = self.generator.state = self.sides.look()
+        self.sides.compare(self.state, when, before)
+
+    def account(self, step, answer):
+        """Counts what an agreed answer contained."""
+        result = self.result
+        result.statements[step.kind] += 1
+        if answer.error.state:
+            result.errors[self.kind, answer.error.state] += 1
+            return
+        count = answer.tag.split()[-1]
+        if count.isdigit() and int(count):
+            result.with_rows[step.kind] += 1
+            result.touched += int(count)
