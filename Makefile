@@ -113,8 +113,8 @@ test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only th
 check-core:   ## PostgreSQL's own suites with the library loaded; ASSERT=1: ours on an assert-enabled build
 	@test/core $(MAJORS)
 
-oracle:       ## N (default 10000) random statements against the twin schema, half as many against the model, DDL against plain PostgreSQL
-	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 )) --naming $$(( $(N) / 10 )) --upserts $$(( $(N) / 10 ))
+oracle:       ## N (default 10000) random statements against the twin schema, half as many against the model, DDL against plain PostgreSQL, transactions on foreign keys against real deletes
+	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 )) --naming $$(( $(N) / 10 )) --upserts $$(( $(N) / 10 )) --foreign-keys $(N)
 
 bench:        ## benchmarks side by side
 	@test/env/install build test bench

@@ -156,6 +156,10 @@ class Schema:
     tables: list
     references: list
 
+    def table(self, number):
+        """The table of that number."""
+        return next(table for table in self.tables if table.number == number)
+
     def into(self, table):
         """Foreign keys that refer to a table."""
         return [reference for reference in self.references if reference.parent is table]

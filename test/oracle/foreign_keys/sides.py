@@ -47,7 +47,7 @@ def difference(step, soft, twin):
         return LOST
     if soft.error.state != twin.error.state:
         return 'SQLSTATE'
-    if soft.error != twin.error:
+    if soft.error != twin.error and step.words:
         return 'words of the error'
     if soft.error.state or step.compare == 'state':
         return ''
@@ -154,7 +154,7 @@ class Sides:
     def as_acted(self, item, state):
         """A row as it would be had SET NULL and SET DEFAULT been done; None if nothing was to be done."""
         number, leaf, _ = item
-        table = self.schema.tables[number - 1]
+        table = self.schema.table(number)
         row = list(self.row(item))
         changed = False
         for reference in self.schema.of(table):
@@ -193,11 +193,11 @@ class Sides:
             if before.stamps[item] != after.stamps.get(item):
                 raise Mismatch([f'the marker of a deleted row changed: {self.shown(item)}'])
         stamps = {after.stamps[item] for item in after.dead - before.dead
-                  if self.schema.tables[item[0] - 1].marker != 'boolean'}
+                  if self.schema.table(item[0]).marker != 'boolean'}
         if len(stamps) > 1:
             raise Mismatch([f'the rows of one delete have more than one stamp: {sorted(stamps)}'])
 
     def shown(self, item):
         """A row for the reader."""
-        table = self.schema.tables[item[0] - 1]
+        table = self.schema.table(item[0])
         return f"{item[1] or table.name}({', '.join(table.names)}) = {item[2]}"

@@ -126,7 +126,8 @@ class Unit:
             if self.failed and form == 'plain':
                 break
         if form != 'alone':
-            self.command('ROLLBACK' if rng.random() < 0.15 else 'COMMIT', look=True)
+            back = rng.random() < 0.12 or not self.failed and generator.is_dangling()
+            self.command('ROLLBACK' if back else 'COMMIT', look=True)
 
     def command(self, sql, look=False):
         """What belongs to the frame."""

@@ -11,7 +11,7 @@ import time
 
 import psycopg2
 
-from foreign_keys import unit as foreign_keys
+from foreign_keys import faults as foreign_key_faults, unit as foreign_keys
 from naming import faults as naming_faults, unit as naming
 from stamps import unit as stamps
 from stamps.faults import self_test
@@ -182,7 +182,8 @@ def main(description):
         total = run_all(options, settings, jobs, work)
         if options.self_test:
             settings = settings._replace(dsn=f'{settings.dsn} dbname=oracle_1')
-            planted = [test(settings) for test in (self_test, naming_faults.self_test, upsert_faults.self_test)]
+            planted = [test(settings) for test in (self_test, naming_faults.self_test, upsert_faults.self_test,
+                                                   foreign_key_faults.self_test)]
             found, missed = (sum(figures) for figures in zip(*planted))
     if not options.repeat:
         print(summary(total))
