@@ -178,9 +178,9 @@ class Statements(Rows):
         return self.rng.choice(values) if values else None
 
     def delete_text(self, table, returning=''):
-        """A DELETE without its end."""
+        """A DELETE without its end; joins find rows in whatever order."""
         name, leaf = self.named(table)
-        form = self.rng.choices(('where', 'using', 'exists', 'execute'), (10, 2, 2, 0))[0]
+        form = self.rng.choices(('where', 'using', 'exists'), (10, 2, 2))[0]
         references = [one for one in self.schema.references if one.of_twin]
         if form == 'using':
             some = [one for one in references if one.child is table]
@@ -203,7 +203,7 @@ class Statements(Rows):
         """A DELETE."""
         table = self.table()
         sql = self.delete_text(table, self.rng.choice(('', '', ' RETURNING x.id, x.n')))
-        return Step(sql, 'delete', mere=table.managed)
+        return Step(sql, 'delete', mere=table.managed, words=' AS y ' not in sql)
 
     def delete_with(self):
         """A DELETE in WITH, and another statement."""
@@ -222,7 +222,8 @@ class Statements(Rows):
             if not row:
                 return None
             rest = f"INSERT INTO {other.name} ({', '.join(row)}) VALUES {sql_row(row, row)}"
-        return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere)
+        return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere,
+                    words=' AS y ' not in first + rest)
 
     def mark(self):
         """The UPDATE by which an ORM deletes."""
@@ -322,7 +323,8 @@ class Statements(Rows):
         values = ', '.join(sql_row(row, table.names) for row in rows)
         return Step(f"UPDATE {table.name} SET {MARKER} = {LIVE[table.marker]}"
                     f" WHERE id IN ({', '.join(str(row['id']) for row in rows)})", 'restore',
-                    twin=f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES {values}", compare='count')
+                    twin=f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES {values}", compare='count',
+                    words=len(rows) == 1)
 
     def may_return(self, table, row):
         """Whether a deleted row can come back without the sides drifting apart.
