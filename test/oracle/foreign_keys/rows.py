@@ -33,10 +33,16 @@ class Rows:
         rows = [self.sides.row(item) for item in self.state.of('twin', table) if not leaf or item[1] == leaf]
         return [dict(zip(table.names, row)) for row in rows if row[at]]
 
-    def everyone(self, table):
+    def everyone(self, table, leaf=''):
         """All rows of a table, deleted ones included, as the soft side has them."""
         items = self.state.of('live', table) + self.state.of('dead', table)
-        return [dict(zip(table.names, self.sides.row(item))) for item in items]
+        return [dict(zip(table.names, self.sides.row(item))) for item in items if not leaf or item[1] == leaf]
+
+    def all_keys(self, reference):
+        """What a reference may name as far as the server is concerned."""
+        rows = self.everyone(reference.parent, reference.parent_leaf)
+        keys = [tuple(row[name] for name in reference.referenced) for row in rows]
+        return [key for key in keys if None not in key]
 
     def dead(self, table):
         """Deleted rows, as dicts."""
@@ -54,7 +60,7 @@ class Rows:
         rng, names = self.rng, reference.referenced
         if not reference.of_twin:
             # Nobody checks it but the server, on one side, who counts every row that is there.
-            keys = [tuple(row[name] for name in names) for row in self.everyone(reference.parent)]
+            keys = self.all_keys(reference)
         else:
             leaf = reference.parent_leaf if self.chance(0.95) else ''
             keys = [tuple(row[name] for name in names) for row in [*self.live(reference.parent, leaf), *local]]

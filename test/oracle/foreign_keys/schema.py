@@ -20,6 +20,7 @@ class Builder:
     def __init__(self, rng, want=()):
         self.rng = rng
         self.want = want
+        self.keeping = self.chance(0.6)     # SET NULL and SET DEFAULT
 
     def chance(self, probability):
         """True that often."""
@@ -117,7 +118,7 @@ class Builder:
     def act(self, reference):
         """Chooses the actions, MATCH and when it is checked."""
         rng = self.rng
-        reference.on_delete = rng.choices(ACTIONS, (3, 2, 5, 2, 1))[0]
+        reference.on_delete = rng.choices(ACTIONS, (3, 2, 5, 3, 1.5) if self.keeping else (3, 2, 5, 0, 0))[0]
         reference.on_update = rng.choices(ACTIONS, (5, 1, 4, 1, 1))[0]
         if reference.form == 'plain':
             reference.full = self.chance(0.3)

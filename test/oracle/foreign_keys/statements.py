@@ -219,8 +219,10 @@ class Statements(Rows):
             rest, mere = f"UPDATE {other.name} AS x SET n = 9 WHERE {self.condition(other, 'x.')}", False
         else:
             row, mere = self.new_row(other), False
-            if not row:
+            if not row or self.has_owner(other):
                 return None
+            # Checks of references and cascades take turns in the server.
+            row.update((name, None) for reference in self.schema.of(other) for name in reference.own)
             rest = f"INSERT INTO {other.name} ({', '.join(row)}) VALUES {sql_row(row, row)}"
         return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere,
                     words=' AS y ' not in first + rest)
@@ -280,10 +282,14 @@ class Statements(Rows):
                     compare='count', words=len(rows) == 1)
 
     def merge(self):
-        """MERGE that deletes, updates and inserts."""
+        """MERGE that deletes, updates and inserts.
+
+        One that deletes makes no references: in the server their checks and the cascades take turns.
+        """
         rng, table = self.rng, self.table()
+        deleting = self.chance(0.7)
         references = [one for one in self.schema.of(table) if one.form == 'plain' and len(one.columns) == 1]
-        reference = rng.choice(references) if references else None
+        reference = rng.choice(references) if references and not deleting else None
         rows = [{'id': found, 'g': 1} for found in self.ids(table, 4)]
         if not self.has_owner(table):
             rows += [{'id': self.new_id(), 'g': rng.choice((1, 2, 3))} for _ in range(rng.choice((0, 1, 2)))]
@@ -294,11 +300,11 @@ class Statements(Rows):
             row['r'] = (self.refer(reference) if reference else {'': None}).popitem()[1]
         update = f' UPDATE SET {reference.columns[0]} = s.r' if reference and self.chance(0.5) else ' UPDATE SET n = s.v'
         actions, marked = [], False
-        if self.chance(0.8):
+        if deleting and self.chance(0.8):
             marked = table.managed and self.chance(0.25)
             actions.append(f'WHEN MATCHED AND s.v < {rng.randint(1, 6)} THEN '
                            + (f'UPDATE SET {MARKER} = {NOW[table.marker]}' if marked else 'DELETE'))
-        actions.append(f'WHEN MATCHED THEN{rng.choice((update, update, " DELETE", " DO NOTHING"))}')
+        actions.append(f'WHEN MATCHED THEN{rng.choice((update, update, " DELETE" * deleting or update, " DO NOTHING"))}')
         if self.chance(0.8):
             names, values = ['id', 'g', 'n'], 's.id, s.g, s.v'
             if reference and self.chance(0.7):
@@ -367,8 +373,7 @@ class Statements(Rows):
             return None
         reference = self.rng.choice(references)
         dead = self.dead(reference.child)
-        targets = [tuple(row[name] for name in reference.referenced) for row in self.everyone(reference.parent)]
-        targets = [key for key in targets if None not in key]
+        targets = self.all_keys(reference)
         if not dead or not targets:
             return None
         values = dict(zip(reference.columns, self.rng.choice(targets)))
@@ -402,7 +407,7 @@ class Statements(Rows):
         """
         for reference in self.schema.references:
             if reference.deferrable and reference.of_twin and reference.child.managed:
-                there = {tuple(row[name] for name in reference.referenced) for row in self.everyone(reference.parent)}
+                there = set(self.all_keys(reference))
                 for row in self.dead(reference.child):
                     key = tuple(row[name] for name in reference.columns)
                     if None not in key and key not in there:
