@@ -140,7 +140,7 @@ class Statements(Rows):
             joined = ' AND '.join(f'x.{column} = y.{target}'
                                   for column, target in zip(reference.columns, reference.referenced))
             return Step(f'UPDATE {name} AS x SET n = y.n FROM {reference.parent.name} AS y'
-                        f' WHERE {joined} AND x.id > 0', 'update')
+                        f' WHERE {joined} AND x.id > 0 AND y.id > 0', 'update')
         return Step(f"UPDATE {name} AS x SET n = {self.rng.randrange(6)} WHERE {self.condition(table, 'x.', leaf)}",
                     'update')
 
@@ -188,7 +188,7 @@ class Statements(Rows):
                 one = self.rng.choice(some)
                 joined = ' AND '.join(f'x.{a} = y.{b}' for a, b in zip(one.columns, one.referenced))
                 return (f'DELETE FROM {name} AS x USING {one.parent.name} AS y WHERE {joined} AND x.id > 0'
-                        f" AND {self.condition(one.parent, 'y.')}{returning}")
+                        f" AND y.id > 0 AND {self.condition(one.parent, 'y.')}{returning}")
         if form == 'exists':
             some = [one for one in references if one.parent is table]
             if some:
@@ -315,7 +315,7 @@ class Statements(Rows):
         sql = (f"MERGE INTO {table.name} AS x USING (VALUES {values}) AS s(id, g, v, r) ON x.id = s.id"
                f" {' '.join(actions)}")
         twin = sql.replace(f'UPDATE SET {MARKER} = {NOW[table.marker]}', 'DELETE') if marked else ''
-        return Step(sql, 'merge', twin=twin)
+        return Step(sql, 'merge', twin=twin, words=len(rows) == 1)
 
     # Deleted rows
 
