@@ -55,6 +55,10 @@ class Rows:
 
     # References
 
+    def kept(self, reference):
+        """What live rows refer to."""
+        return self.sides.keys(self.state.of('live', reference.child), reference.child, reference.columns)
+
     def target(self, reference, local=(), group=None):
         """Values for the columns of a reference, by column; None where there is nothing to refer to."""
         rng, names = self.rng, reference.referenced
@@ -75,7 +79,10 @@ class Rows:
         # One that is only checked later would already count as what SET NULL makes of it.
         if not (reference.on_delete in KEEPING and reference.deferrable):
             dead = [tuple(row[name] for name in names) for row in self.dead(reference.parent)]
-            dead = [key for key in dead if None not in key and (group is None or key[names.index('g')] == group)]
+            # Where a row has kept its reference to a deleted one, naming that one again changes nothing.
+            kept = self.kept(reference) if reference.keeps else ()
+            dead = [key for key in dead if None not in key and (group is None or key[names.index('g')] == group)
+                    and key not in kept]
         if dead and self.chance(0.7):
             return dict(zip(reference.columns, self.rng.choice(dead)))
         key = {name: self.rng.choice(GROUPS) if name == 'g' else self.new_id() for name in names}

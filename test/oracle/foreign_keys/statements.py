@@ -230,8 +230,10 @@ class Statements(Rows):
     def mark(self):
         """The UPDATE by which an ORM deletes."""
         table = self.managed()
-        if not table:
-            return None
+        return self.mark_of(table) if table else None
+
+    def mark_of(self, table):
+        """The UPDATE for a table."""
         name, leaf = self.named(table)
         found = self.ids(table, 4, leaf)
         where = f"id IN ({', '.join(map(str, found or [-1]))})"
@@ -348,10 +350,6 @@ class Statements(Rows):
                     and key not in self.keys_of(reference.parent, reference.referenced):
                 return False
         return True
-
-    def kept(self, reference):
-        """What live rows refer to."""
-        return self.sides.keys(self.state.of('live', reference.child), reference.child, reference.columns)
 
     def keys_of(self, table, names):
         """Keys of live rows."""

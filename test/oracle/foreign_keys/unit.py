@@ -14,8 +14,10 @@ from .schema import Builder, statements
 from .sides import ask, describe, Sides, SIDES
 from .statement import Step
 from .statements import Statements
+from .wayback import WayBack
 
 ITEMS = 40
+WAY_BACK = 0.0     # share of items that delete and restore
 LEVELS = ('', ' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')
 
 
@@ -113,6 +115,10 @@ class Unit:
         rng, generator = self.random(number), self.generator
         generator.rng, generator.savepoints = rng, []
         self.history, self.before = [], self.state
+        if not self.options.plain and rng.random() < WAY_BACK:
+            WayBack(self, rng).run()
+            self.state = self.generator.state
+            return
         form = rng.choices(('guarded', 'plain', 'alone'), (6, 3, 2))[0]
         self.result.seen[f'transaction: {form}'] += 1
         if form != 'alone':
