@@ -12,7 +12,6 @@ class Step:
     twin: str = ''          # where the twin needs another statement to do the same
     compare: str = 'all'    # 'count': of the tag only the number of rows; 'state': only the SQLSTATE
     mere: bool = False      # deletes softly and does nothing else
-    words: bool = True      # errors are compared word by word: the same row is the first to fail
     guarded: bool = False   # a savepoint around it
     frame: bool = False     # BEGIN, SAVEPOINT and the like
 

@@ -203,7 +203,7 @@ class Statements(Rows):
         """A DELETE."""
         table = self.table()
         sql = self.delete_text(table, self.rng.choice(('', '', ' RETURNING x.id, x.n')))
-        return Step(sql, 'delete', mere=table.managed, words=' AS y ' not in sql)
+        return Step(sql, 'delete', mere=table.managed)
 
     def delete_with(self):
         """A DELETE in WITH, and another statement."""
@@ -224,8 +224,7 @@ class Statements(Rows):
             # Checks of references and cascades take turns in the server.
             row.update((name, None) for reference in self.schema.of(other) for name in reference.own)
             rest = f"INSERT INTO {other.name} ({', '.join(row)}) VALUES {sql_row(row, row)}"
-        return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere,
-                    words=' AS y ' not in first + rest)
+        return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere)
 
     def mark(self):
         """The UPDATE by which an ORM deletes."""
@@ -281,7 +280,7 @@ class Statements(Rows):
         return Step(f"INSERT INTO {table.name} (id, g) VALUES {values} ON CONFLICT ({', '.join(table.key)})"
                     f' DO UPDATE SET {MARKER} = {NOW[table.marker]}', 'mark by upsert',
                     twin=f"DELETE FROM {table.name} WHERE id IN ({', '.join(str(row['id']) for row in rows)})",
-                    compare='count', words=len(rows) == 1)
+                    compare='count')
 
     def merge(self):
         """MERGE that deletes, updates and inserts.
@@ -317,7 +316,7 @@ class Statements(Rows):
         sql = (f"MERGE INTO {table.name} AS x USING (VALUES {values}) AS s(id, g, v, r) ON x.id = s.id"
                f" {' '.join(actions)}")
         twin = sql.replace(f'UPDATE SET {MARKER} = {NOW[table.marker]}', 'DELETE') if marked else ''
-        return Step(sql, 'merge', twin=twin, words=len(rows) == 1)
+        return Step(sql, 'merge', twin=twin)
 
     # Deleted rows
 
@@ -331,8 +330,7 @@ class Statements(Rows):
         values = ', '.join(sql_row(row, table.names) for row in rows)
         return Step(f"UPDATE {table.name} SET {MARKER} = {LIVE[table.marker]}"
                     f" WHERE id IN ({', '.join(str(row['id']) for row in rows)})", 'restore',
-                    twin=f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES {values}", compare='count',
-                    words=len(rows) == 1)
+                    twin=f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES {values}", compare='count')
 
     def may_return(self, table, row):
         """Whether a deleted row can come back without the sides drifting apart.

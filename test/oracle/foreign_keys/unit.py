@@ -11,7 +11,7 @@ from twin.compare import LOST
 from twin.unit import Mismatch, Result
 
 from .schema import Builder, statements
-from .sides import ask, describe, Sides, SIDES
+from .sides import ask, describe, difference, Sides, SIDES
 from .statement import Step
 from .statements import Statements
 from .wayback import WayBack
@@ -148,7 +148,7 @@ class Unit:
         soft, twin = answers
         if self.options.verbose:
             print(f'{step.sql};\n    -- soft: {describe(soft)}\n    -- twin: {describe(twin)}', flush=True)
-        reason = self.sides.answers_differ(step, soft, twin)
+        reason = difference(step, soft, twin)
         if reason:
             raise Mismatch([f'{reason} of {step.kind}', f'  soft: {describe(soft)}', f'  twin: {describe(twin)}'])
         self.failed = bool(twin.error.state)
