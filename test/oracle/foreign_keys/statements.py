@@ -1,6 +1,6 @@
 """Makes up statements, each with what the twin is told instead where soft delete is spelt out."""
 
-from .model import LIVE, MARKER, NOW
+from .model import HOLDING, LIVE, MARKER, NOW
 from .rows import Rows
 from .schema import is_fixed
 from .statement import Step
@@ -64,8 +64,10 @@ class Statements(Rows):
         rows = self.new_rows(table, self.rng.choice((1, 1, 1, 2, 4)))
         if not rows:
             return None
-        names = [name for name in table.names if self.chance(0.97) or name in ('id', 'g') or name == 'n'
-                 or table.column(name).default is None]
+        names = table.names
+        for reference in self.schema.of(table):
+            if reference.own and table.column(reference.own[0]).default is not None and self.chance(0.1):
+                names = [name for name in names if name not in reference.own]
         values = ', '.join(sql_row(row, names) for row in rows)
         returning = self.rng.choice(('', '', ' RETURNING id'))
         return Step(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {values}{returning}", 'insert')
@@ -203,7 +205,7 @@ class Statements(Rows):
         """A DELETE."""
         table = self.table()
         sql = self.delete_text(table, self.rng.choice(('', '', ' RETURNING x.id, x.n')))
-        return Step(sql, 'delete', mere=table.managed)
+        return Step(sql, 'delete', mere=table.managed, deletes=True)
 
     def delete_with(self):
         """A DELETE in WITH, and another statement."""
@@ -224,7 +226,7 @@ class Statements(Rows):
             # Checks of references and cascades take turns in the server.
             row.update((name, None) for reference in self.schema.of(other) for name in reference.own)
             rest = f"INSERT INTO {other.name} ({', '.join(row)}) VALUES {sql_row(row, row)}"
-        return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere)
+        return Step(f'WITH d AS ({first}) {rest}', f'delete in with, {form}', mere=mere, deletes=True)
 
     def mark(self):
         """The UPDATE by which an ORM deletes."""
@@ -240,7 +242,7 @@ class Statements(Rows):
             where = f'n = {self.rng.randrange(6)} AND id > 0'
         live = f"{MARKER} IS NULL" if LIVE[table.marker] == 'NULL' else f'{MARKER} = {LIVE[table.marker]}'
         return Step(f'UPDATE {name} SET {MARKER} = {NOW[table.marker]} WHERE {where} AND {live}', 'mark by update',
-                    twin=f'DELETE FROM {name} WHERE {where}', compare='count', mere=NOW[table.marker] != 'clock_timestamp()')
+                    twin=f'DELETE FROM {name} WHERE {where}', compare='count', mere=NOW[table.marker] != 'clock_timestamp()', deletes=True)
 
     # Both ways at once
 
@@ -273,14 +275,16 @@ class Statements(Rows):
         """ON CONFLICT DO UPDATE that marks rows."""
         table = self.managed()
         rows = self.live(table) if table else []
-        rows = self.rng.sample(rows, min(len(rows), self.rng.choice((1, 1, 2))))
+        # The twin deletes them in another order, on which it depends whether NO ACTION finds a row.
+        several = 1 if any(reference.on_delete in HOLDING for reference in self.schema.references) else 3
+        rows = self.rng.sample(rows, min(len(rows), several))
         if not rows:
             return None
         values = ', '.join(sql_row(row, ('id', 'g')) for row in rows)
         return Step(f"INSERT INTO {table.name} (id, g) VALUES {values} ON CONFLICT ({', '.join(table.key)})"
                     f' DO UPDATE SET {MARKER} = {NOW[table.marker]}', 'mark by upsert',
                     twin=f"DELETE FROM {table.name} WHERE id IN ({', '.join(str(row['id']) for row in rows)})",
-                    compare='count')
+                    compare='count', deletes=True)
 
     def merge(self):
         """MERGE that deletes, updates and inserts.
@@ -316,7 +320,7 @@ class Statements(Rows):
         sql = (f"MERGE INTO {table.name} AS x USING (VALUES {values}) AS s(id, g, v, r) ON x.id = s.id"
                f" {' '.join(actions)}")
         twin = sql.replace(f'UPDATE SET {MARKER} = {NOW[table.marker]}', 'DELETE') if marked else ''
-        return Step(sql, 'merge', twin=twin)
+        return Step(sql, 'merge', twin=twin, deletes=deleting)
 
     # Deleted rows
 

@@ -11,7 +11,7 @@ from twin.compare import LOST
 from twin.unit import Mismatch, Result
 
 from .schema import Builder, statements
-from .sides import ask, describe, difference, Sides, SIDES
+from .sides import ask, describe, difference, is_checked_again, Sides, SIDES
 from .statement import Step
 from .statements import Statements
 from .wayback import WayBack
@@ -148,6 +148,9 @@ class Unit:
         soft, twin = answers
         if self.options.verbose:
             print(f'{step.sql};\n    -- soft: {describe(soft)}\n    -- twin: {describe(twin)}', flush=True)
+        if is_checked_again(step, soft, twin) and self.history[0].sql.startswith('BEGIN'):
+            self.undo(step)
+            return
         reason = difference(step, soft, twin)
         if reason:
             raise Mismatch([f'{reason} of {step.kind}', f'  soft: {describe(soft)}', f'  twin: {describe(twin)}'])
@@ -160,6 +163,13 @@ class Unit:
         if step.sql != 'BEGIN' and (not step.frame or step.kind == 'rollback to'):
             before = self.state if step.mere and not self.failed else None
             self.look(f'after {step.kind}', before)
+
+    def undo(self, step):
+        """Both sides forget a statement, or the transaction."""
+        self.result.seen['undone: the twin checked a row again'] += 1
+        self.failed = True
+        self.both('ROLLBACK TO guard' if step.guarded else 'ROLLBACK')
+        self.look('after what was undone')
 
     def tell(self, step, side):
         """Runs a statement on one side."""
