@@ -373,7 +373,10 @@ class Statements(Rows):
             return None
         reference = self.rng.choice(references)
         dead = self.dead(reference.child)
-        targets = self.all_keys(reference)
+        # What a live row has kept its reference to may be taken for something new.
+        kept = {key for other in self.schema.references if other.keeps and other.parent is reference.parent
+                and other.referenced == reference.referenced for key in self.kept(other)}
+        targets = [key for key in self.all_keys(reference) if key not in kept]
         if not dead or not targets:
             return None
         values = dict(zip(reference.columns, self.rng.choice(targets)))
