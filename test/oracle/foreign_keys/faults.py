@@ -71,10 +71,20 @@ def switched_off(schema):
 
 # Rows that are not what they should be
 
-def tampered(update):
-    """After each delete that worked, something is done to the rows of a table; update: table → SQL, or nothing."""
+def is_delete(step):
+    """A delete and nothing else."""
+    return step.mere
+
+
+def is_restore(step):
+    """A call of restore."""
+    return step.kind in ('restore', 'restore_where', 'restore_deletion') and step.sql.startswith('SELECT')
+
+
+def tampered(update, when=is_delete):
+    """After some statements that worked, something is done to the rows of a table; update: table → SQL, or nothing."""
     def answer(unit, step, given):
-        if step.mere and not given.error.state:
+        if when(step) and not given.error.state:
             for table in unit.sides.schema.tables:
                 sql = update(unit.sides.schema, table) if table.managed else None
                 if sql:
@@ -121,6 +131,11 @@ def payload(_schema, table):
     return f'UPDATE {table.name} SET n = n + 1 WHERE {dead(table)}'
 
 
+def altered(_schema, table):
+    """A live row is not what it was."""
+    return f'UPDATE {table.name} SET n = n + 1 WHERE id = (SELECT max(id) FROM {table.name} WHERE id > 0)'
+
+
 # Answers that are not what they should be
 
 def miscounted(_unit, step, answer):
@@ -129,6 +144,14 @@ def miscounted(_unit, step, answer):
     if step.mere and words[-1:] and words[-1].isdigit():
         return answer._replace(tag=' '.join([*words[:-1], str(int(words[-1]) + 1)]))
     return answer
+
+
+def restored_more(_unit, step, answer):
+    """The count of restored rows is one too many."""
+    if not is_restore(step) or not answer.rows:
+        return answer
+    (name, count), *rest = answer.rows
+    return answer._replace(rows=[(name, str(int(count) + 1)), *rest])
 
 
 def swallowed(_unit, _step, answer):
@@ -167,6 +190,10 @@ FAULTS = [
     Fault('a reference is really set null', answer=tampered(set_null)),
     Fault('a table has stamps of its own', answer=tampered(other_stamp)),
     Fault('deleted rows change', answer=tampered(payload)),
+    Fault('a restored row is deleted again', answer=tampered(one_more, is_restore)),
+    Fault('a row too many is restored', answer=tampered(revived, is_restore)),
+    Fault('restored rows are not what they were', answer=tampered(altered, is_restore)),
+    Fault('restored rows are miscounted', answer=restored_more),
     Fault('a miscount', answer=miscounted),
     Fault('a row is not returned', answer=returned_less),
     Fault('an error is swallowed', answer=swallowed),

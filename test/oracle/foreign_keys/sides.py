@@ -27,7 +27,7 @@ def ask(cursor, sql):
     """Runs statements, and returns the answer to the last one."""
     try:
         cursor.execute(sql)
-        return Answer(cursor.statusmessage, sorted(cursor.fetchall()) if cursor.description else None, NONE)
+        return Answer(cursor.statusmessage, sorted(cursor.fetchall(), key=repr) if cursor.description else None, NONE)
     except psycopg2.Error as error:
         if cursor.connection.closed or error.pgcode is None:
             return Answer('', None, Error(LOST, str(error).strip(), '', '', ''))

@@ -44,6 +44,7 @@ class WayBack:
         """The whole item."""
         for _ in range(self.rng.randint(1, 5)):
             self.delete()
+        self.list_deletions()
         for _ in range(CALLS):
             if not self.left():
                 break
@@ -66,7 +67,10 @@ class WayBack:
     def tell(self, sql, kind):
         """A statement on the soft side."""
         self.unit.history.append(Step(sql, kind))
+        step = self.unit.history[-1]
         answer = ask(self.sides.cursors['soft'], sql)
+        if self.unit.fault:
+            answer = self.unit.fault.answer(self.unit, step, answer)
         if self.unit.options.verbose:
             print(f'{sql};\n    -- soft: {describe(answer)}', flush=True)
         self.unit.result.statements[kind] += 1
@@ -84,7 +88,7 @@ class WayBack:
 
     def delete(self):
         """One statement and what it takes along, unless that could not come back by itself."""
-        tables = [table for table in self.schema.tables if table.managed]
+        tables = [table for table in self.schema.tables if table.managed and self.generator.live(table)]
         if not tables:
             return
         table = self.rng.choice(tables)
@@ -104,6 +108,21 @@ class WayBack:
             self.look()
         elif gone:
             self.deletions.append(gone)
+
+    def list_deletions(self):
+        """The view of deletions has to tell what lies in the tables."""
+        answer = self.tell("SELECT coalesce(extract(epoch FROM deleted_at) * 1000000, 1)::bigint, rel::text, rows"
+                           ' FROM orm_ext.deletions', 'deletions')
+        if answer.error.state:
+            raise Mismatch([f'deletions: {describe(answer)}'])
+        told, expected = Counter(), Counter()
+        for stamp, name, rows in answer.rows:
+            told[int(stamp), self.root(name)] += int(rows)
+        for item in self.state.dead:
+            expected[self.state.stamps[item], self.schema.table(item[0]).name] += 1
+        if told != expected:
+            raise Mismatch(['deletions are listed that are none, or others', f'  told: {told - expected}',
+                            f'  expected: {expected - told}'])
 
     # What is to come of a call
 
@@ -129,6 +148,12 @@ class WayBack:
         return [other for other in rows if other[0] == reference.parent.number
                 and self.key(other, reference.referenced) == key]
 
+    def of_one_deletion(self, item, other):
+        """Whether two rows of a statement went together: by their stamps, if both have one."""
+        if 'boolean' in (self.schema.table(item[0]).marker, self.schema.table(other[0]).marker):
+            return True
+        return self.state.stamps[item] == self.state.stamps[other]
+
     def closure(self, seeds):
         """Rows that come back with others: those of the same deletion that refer to them with CASCADE."""
         back, queue = set(seeds), list(seeds)
@@ -139,7 +164,7 @@ class WayBack:
                 if not reference.enforced or reference.on_delete != 'CASCADE':
                     continue
                 for other in sorted((deletion & self.state.dead) - back):
-                    if self.parents(other, reference, [item]):
+                    if self.of_one_deletion(item, other) and self.parents(other, reference, [item]):
                         back.add(other)
                         queue.append(other)
         return back
@@ -228,11 +253,15 @@ class WayBack:
         if self.state.stamps != expected:
             raise Mismatch([f'{call.name} did not bring back what it should', *self.changes(expected)])
 
+    def root(self, name):
+        """The table that a partition is of."""
+        return next((table.name for table in self.schema.tables if name in table.leaves), name)
+
     def counts(self, call, answer, back):
         """How many rows of each table were told to be back."""
-        told, roots = Counter(), {leaf: table.name for table in self.schema.tables for leaf in table.leaves}
+        told = Counter()
         for name, count in answer.rows:
-            told[roots.get(name, name)] += int(count)
+            told[self.root(name)] += int(count)
         expected = Counter(self.schema.table(item[0]).name for item in back)
         if +told != expected:
             raise Mismatch([f'{call.name} counts other rows', f'  told: {answer.rows}', f'  expected: {dict(expected)}'])
