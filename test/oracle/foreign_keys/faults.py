@@ -51,7 +51,7 @@ def other(change):
 
 def action(one, instead):
     """Another ON DELETE."""
-    return other(lambda reference: {'on_delete': instead} if reference.on_delete == one and not reference.only else None)
+    return other(lambda reference: reference.on_delete == one and not reference.only and {'on_delete': instead})
 
 
 def dropped(schema):
@@ -82,7 +82,10 @@ def is_restore(step):
 
 
 def tampered(update, when=is_delete):
-    """After some statements that worked, something is done to the rows of a table; update: table → SQL, or nothing."""
+    """After some statements that worked, something is done to the rows of each table.
+
+    update: schema, table → SQL, or nothing.
+    """
     def answer(unit, step, given):
         if when(step) and not given.error.state:
             for table in unit.sides.schema.tables:

@@ -48,10 +48,13 @@ class Rows:
         """Deleted rows, as dicts."""
         return [dict(zip(table.names, self.sides.row(item))) for item in self.state.of('dead', table)]
 
+    def some(self, rows, most):
+        """Copies of a few rows, mostly of one, of none where there are none."""
+        return [dict(row) for row in self.rng.sample(rows, min(len(rows), self.rng.choice((1, 1, 1, 2, most)), most))]
+
     def ids(self, table, most=3, leaf=''):
-        """Ids of some live rows, sometimes none."""
-        rows = self.live(table, leaf)
-        return sorted(row['id'] for row in self.rng.sample(rows, min(len(rows), self.rng.choice((1, 1, 1, 2, most)))))
+        """Ids of some live rows."""
+        return sorted(row['id'] for row in self.some(self.live(table, leaf), most))
 
     # References
 

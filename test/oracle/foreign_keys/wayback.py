@@ -220,13 +220,16 @@ class WayBack:
         ids = ', '.join(str(self.key(item, ('id',))[0]) for item in sorted(items))
         return Call(f"_where('{table.name}', 'id IN ({ids})')", set(items), 'restore_where')
 
+    def follows(self, item, rows):
+        """Whether a row went because of one of some rows."""
+        return any(self.parents(item, reference, rows) for reference in self.schema.of(self.schema.table(item[0]))
+                   if reference.enforced and reference.on_delete == 'CASCADE')
+
     def finish(self, deletion):
         """Brings back what is left of a deletion."""
         while deletion & self.state.dead:
             left = deletion & self.state.dead
-            tops = [item for item in sorted(left) if not any(
-                self.parents(item, reference, left - {item}) for reference in self.schema.of(self.schema.table(item[0]))
-                if reference.enforced and reference.on_delete == 'CASCADE')] or sorted(left)
+            tops = [item for item in sorted(left) if not self.follows(item, left - {item})] or sorted(left)
             first = tops[0]
             self.call(self.where(self.schema.table(first[0]), [item for item in tops if item[0] == first[0]]),
                       must=True)
@@ -264,7 +267,8 @@ class WayBack:
             told[self.root(name)] += int(count)
         expected = Counter(self.schema.table(item[0]).name for item in back)
         if +told != expected:
-            raise Mismatch([f'{call.name} counts other rows', f'  told: {answer.rows}', f'  expected: {dict(expected)}'])
+            raise Mismatch([f'{call.name} counts other rows', f'  told: {answer.rows}',
+                            f'  expected: {dict(expected)}'])
 
     def preview(self, call, back, fails, may_fail):
         """What would come back; it has to change nothing."""
