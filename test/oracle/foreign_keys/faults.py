@@ -33,7 +33,6 @@ class Fault:
     title: str
     statements: object = nothing    # schema → statements for the soft side
     answer: object = as_it_is       # (unit, step, answer) → what we make of the soft side's answer
-    want: tuple = ()
 
 
 # Foreign keys that are not what they should be
@@ -206,7 +205,7 @@ FAULTS = [
 ]
 
 
-PLANTED = Planted('foreign_keys', Unit, FAULTS, lambda fault: Fault(fault.title, want=fault.want),
+PLANTED = Planted('foreign_keys', Unit, FAULTS, lambda fault: Fault(fault.title),
                   items=ITEMS, units=UNITS, sound=SOUND)
 
 

@@ -17,9 +17,8 @@ RANGES = ('FROM (MINVALUE) TO (15)', 'FROM (15) TO (60)', 'FROM (60) TO (MAXVALU
 class Builder:
     """Makes up tables, then foreign keys, then mends what would not be comparable."""
 
-    def __init__(self, rng, want=()):
+    def __init__(self, rng):
         self.rng = rng
-        self.want = want
         self.keeping = self.chance(0.6)     # SET NULL and SET DEFAULT
 
     def chance(self, probability):
@@ -34,8 +33,6 @@ class Builder:
             reference = self.reference(schema, f'f{number}')
             if reference:
                 schema.references.append(reference)
-        for demand in self.want:
-            demand(self, schema)
         mend(schema)
         return schema
 

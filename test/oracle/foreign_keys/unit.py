@@ -79,7 +79,7 @@ class Unit:
 
     def build(self):
         """Makes both sides afresh."""
-        schema = Builder(self.random('schema'), self.fault.want if self.fault else ()).build()
+        schema = Builder(self.random('schema')).build()
         self.sides.build(schema)
         if self.fault:
             for sql in self.fault.statements(schema):
