@@ -31,8 +31,11 @@ class Deletes(Writes):
         return f"DELETE FROM {name} AS x WHERE {self.condition(table, 'x.', leaf)}{returning}"
 
     def delete(self):
-        """A DELETE."""
+        """A DELETE, sometimes a prepared one."""
         table = self.table()
+        found = self.ids(table, 1) if self.chance(0.2) else []
+        if found:
+            return Step(f'EXECUTE drop_{table.name} ({found[0]})', 'execute delete', mere=table.managed, deletes=True)
         sql = self.delete_text(table, self.rng.choice(('', '', ' RETURNING x.id, x.n')))
         return Step(sql, 'delete', mere=table.managed, deletes=True)
 

@@ -24,7 +24,8 @@ SIDES = ('soft', 'twin')
 # in another order on either side, since deleted ones stay on one, so they are met by indexes.
 PLANS = ('SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;'
          ' SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off')
-ONE_ROW = re.compile(r'WHERE (?:x\.)?id (?:= |IN \()(\d+)\)?(?: AND gone[ =a-zA-Z0]*)?(?: RETURNING.*)?$')
+ONE_ROW = re.compile(r'(?:WHERE (?:x\.)?id (?:= |IN \()|^EXECUTE \w+ \()(\d+)\)?'
+                     r'(?: AND gone[ =a-zA-Z0]*)?(?: RETURNING.*)?$')
 
 
 def ask(cursor, sql):
@@ -148,6 +149,8 @@ class Sides:
                            f' DROP SCHEMA IF EXISTS {side} CASCADE; BEGIN; CREATE SCHEMA {side}; {sql}; COMMIT')
             self.looks[side] = self.query(soft)
             cursor.execute(f'PREPARE look AS {self.looks[side]}')
+            for table in schema.tables:
+                cursor.execute(f'PREPARE drop_{table.name} (bigint) AS DELETE FROM {table.name} WHERE id = $1')
         if not self.same_order():
             self.build(schema)
 
