@@ -10,6 +10,7 @@ import psycopg2
 from twin.compare import LOST
 from twin.unit import Mismatch, Result
 
+from .reduce import Reducer
 from .schema import Builder, statements
 from .sides import ask, describe, difference, is_checked_again, Sides, SIDES
 from .statement import Step
@@ -42,15 +43,21 @@ class Unit:
         return random.Random('/'.join(str(part) for part in (self.options.seed, self.kind, self.number, *parts)))
 
     def run(self, first, last):
-        """Runs the items first..last; stops at the first mismatch, after which the sides would differ."""
-        number = first
+        """Runs all items up to the last; stops at the first mismatch, after which the sides would differ.
+
+        Each depends on those before it.  So one that is to be repeated alone is made into a small script.
+        """
+        number = 0
         try:
             self.build()
-            for number in range(first, last):
+            for number in range(last):
                 self.item(number)
                 self.result.passed += 1
         except Mismatch as mismatch:
             self.fail(number, mismatch.args[0])
+            self.sides.close()
+            if first:
+                self.result.failures[-1] = '\n'.join([self.result.failures[-1], *Reducer(self).run()])
         except psycopg2.Error as error:
             self.fail(number, [f'{error.pgcode or LOST}: {error}'])
         self.sides.close()

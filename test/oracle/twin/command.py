@@ -39,7 +39,8 @@ def arguments(description):
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
     parser.add_argument('--pg-config', help='which server to start')
     parser.add_argument('--repeat', metavar='KIND:UNIT:ITEM', help='run one item again, after those before it')
-    parser.add_argument('--alone', action='store_true', help='with --repeat: without those before it')
+    parser.add_argument('--alone', action='store_true',
+                        help='with --repeat: without those before it; of foreign keys: made into a small script')
     parser.add_argument('--verbose', action='store_true', help='print each statement with both answers')
     parser.add_argument('--plain', action='store_true', help='without the extension and without deleted rows')
     parser.add_argument('--self-test', action='store_true', help='prove that planted faults are found')
