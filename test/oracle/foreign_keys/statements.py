@@ -43,7 +43,7 @@ class Statements(Deletes):
         return Step(f'ROLLBACK TO {name}', 'rollback to', frame=True)
 
     def is_dangling(self):
-        """Whether a deleted row refers to nothing at all, which is soon to be checked.
+        """Whether a deleted row refers to nothing at all, or is half null, which is soon to be checked.
 
         The twin has forgotten the row.  In a table it may not stay like that, for a dump could not be restored.
         """
@@ -52,7 +52,7 @@ class Statements(Deletes):
                 there = set(self.all_keys(reference))
                 for row in self.dead(reference.child):
                     key = tuple(row[name] for name in reference.columns)
-                    if None not in key and key not in there:
+                    if key not in there if None not in key else reference.full and any(key):
                         return True
         return False
 

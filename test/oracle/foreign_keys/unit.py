@@ -17,7 +17,7 @@ from .statement import Step
 from .statements import Statements
 from .wayback import WayBack
 
-ITEMS = 40
+ITEMS = 30
 WAY_BACK = 0.0     # share of items that delete and restore
 LEVELS = ('', ' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')
 
