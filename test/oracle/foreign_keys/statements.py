@@ -52,7 +52,7 @@ class Statements(Deletes):
                 there = set(self.all_keys(reference))
                 for row in self.dead(reference.child):
                     key = tuple(row[name] for name in reference.columns)
-                    if key not in there if None not in key else reference.full and any(key):
+                    if key not in there if None not in key else reference.full and key != (None,) * len(key):
                         return True
         return False
 
