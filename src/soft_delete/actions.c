@@ -12,7 +12,8 @@
  *	  DELETE; referential.c has their queries see live rows only
  *	- SET NULL and SET DEFAULT leave the reference as it is: the row it refers
  *	  to may come back
- *	- a row that comes back is checked as a new one is
+ *	- a row that comes back is checked as a new one is, but for references that
+ *	  stay
  * A check that may be deferred is handed to the server's queue, as an event of
  * its real trigger, and the server does with it what SET CONSTRAINTS says.
  *
@@ -94,12 +95,20 @@ acts_on_deletion(const Trigger *trigger, Oid relid)
 	}
 }
 
-/* Does a trigger check a row of the table that is brought back? */
+/*
+ * Does a trigger check a row of the table that is brought back?  Not where live
+ * rows keep their references: it may have been live with this one before.
+ */
 static bool
 checks_return(const Trigger *trigger, Oid relid)
 {
-	return orm_is_reference_check(trigger) && orm_trigger_fires(trigger->tgenabled) &&
-		orm_is_enforced(relid, trigger->tgconstrrelid);
+	OrmReference *reference;
+
+	if (!orm_is_reference_check(trigger) || !orm_trigger_fires(trigger->tgenabled) ||
+		!orm_is_enforced(relid, trigger->tgconstrrelid))
+		return false;
+	reference = orm_read_reference(trigger->tgconstraint);
+	return reference != NULL && !orm_is_kept(reference);
 }
 
 /* The triggers of a table whose part it is to do something, in their order. */

@@ -278,7 +278,10 @@ orm_find_missing_parents(OrmRestore *restore)
 	foreach(table, restore->tables)
 	{
 		foreach(lc, orm_references_of(((OrmRestoredTable *) lfirst(table))->relid))
-			result = list_concat(result, missing_by_reference(restore, lfirst(lc)));
+		{
+			if (!orm_is_kept(lfirst(lc)))
+				result = list_concat(result, missing_by_reference(restore, lfirst(lc)));
+		}
 	}
 	return result;
 }
