@@ -166,7 +166,36 @@ DELETE FROM orders WHERE deleted_at < now() RETURNING id, item;
 -- @both
 SELECT id, item, deleted_at::time(0) AS deleted FROM orders ORDER BY id;
 
---- 8. And the plan is the one you would have written
+--- 8. Foreign keys mean what they say, and so does the way back
+
+-- Bob has an order, which refers to him without a CASCADE.
+-- @fails violates foreign key constraint
+
+DELETE FROM users WHERE name = 'Bob';
+
+-- His posts are ON DELETE CASCADE: without the order he goes, and they go with him.
+
+DELETE FROM orders WHERE user_id = 2;
+
+DELETE FROM users WHERE name = 'Bob';
+
+-- @both
+SELECT id, title, deleted_at::time(0) AS deleted FROM posts ORDER BY id;
+
+-- One call brings back exactly what went with him; the post that was deleted before stays where it is.
+
+SELECT * FROM orm_ext.restore('users', 2);
+
+-- @both
+SELECT id, title, deleted_at::time(0) AS deleted FROM posts ORDER BY id;
+
+-- What lies in the bin, by deletion, and what a nightly job would remove for good.
+
+SELECT rel, deleted_at::time(0), rows FROM orm_ext.deletions ORDER BY deleted_at;
+
+CALL orm_ext.purge('posts', older_than => '90 days', dry_run => true);
+
+--- 9. And the plan is the one you would have written
 
 -- The condition is a plain "deleted_at IS NULL", so the partial unique index serves it.
 
@@ -174,7 +203,7 @@ EXPLAIN (COSTS OFF) SELECT * FROM articles WHERE slug = 'article-20000';
 
 EXPLAIN (COSTS OFF) DELETE FROM articles WHERE slug = 'article-20000';
 
---- 9. Versions and timestamps, for every client
+--- 10. Versions and timestamps, for every client
 
 -- Any of the columns that ORMs use; the server keeps them from now on.
 
@@ -200,7 +229,7 @@ UPDATE users SET name = 'Anna' WHERE email = 'ann@example.org' RETURNING name, v
 -- @fails is stale
 SELECT orm_ext.delete_checked('users', 1, '1');
 
---- 10. Names, right at birth
+--- 11. Names, right at birth
 
 -- Constraints and indexes without a name get one by your convention: here one with the
 -- kind of thing in front.
@@ -222,13 +251,13 @@ CALL orm_ext.apply_naming('public', dry_run => false);
 
 SELECT kind, name, conforms FROM orm_ext.naming_audit() WHERE "table" = 'invoices';
 
---- 11. What else there is to mend
+--- 12. What else there is to mend
 
 -- The linter knows the schemas that ORMs make; each finding brings the statement that mends it.
 
 SELECT rule, severity, object, fix FROM orm_ext.lint('public') WHERE severity <> 'info';
 
---- 12. A list from elsewhere
+--- 13. A list from elsewhere
 
 -- Some rows are known, some are new, one was deleted: one call, and what became of each.
 
