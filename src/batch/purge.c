@@ -161,6 +161,7 @@ count_member(OrmBatchJob *job, OrmPurgeGraph *graph, Relation rel)
 static void
 count_only(OrmBatchJob *job, OrmPurgeGraph *graph)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	ListCell   *lc;
 
 	SPI_connect();
@@ -171,6 +172,8 @@ count_only(OrmBatchJob *job, OrmPurgeGraph *graph)
 		count_member(job, graph, rel);
 		table_close(rel, NoLock);
 	}
+	MemoryContextSwitchTo(caller);	/* what was counted outlives SPI's */
+	job->progress.tallies = orm_batch_copy_tallies(job->progress.tallies);
 	SPI_finish();
 }
 
