@@ -519,7 +519,7 @@ going_places(const OrmPurgeRows *rows)
 	for (int i = 0; i < rows->count; i++)
 	{
 		if (rows->goes[i])
-			ItemPointerCopy(&rows->places[i], &places[count++]);
+			places[count++] = rows->places[i];
 	}
 	return places_array(places, count);
 }

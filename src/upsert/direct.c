@@ -87,12 +87,28 @@ needs_domain_check(const OrmUpsertTarget *target)
 	return false;
 }
 
+/*
+ * May an update delete rows softly, or bring them back?  What foreign keys make
+ * of that is seen to by the executor's end of a statement.
+ */
+static bool
+may_change_marker(Oid relid, const OrmUpsertTarget *target)
+{
+	OrmMarker	marker;
+
+	return orm_soft_delete_marker(relid, &marker) && orm_soft_delete_foreign_keys(relid) &&
+		(bms_is_member(marker.attno, target->update) || orm_rewritten_by_triggers(relid));
+}
+
 /* May the rows of a table be written directly? */
 static bool
 may_write_directly(Relation rel, const OrmUpsertTarget *target)
 {
-	const TriggerDesc *triggers = rel->trigdesc;
+	const TriggerDesc *triggers;
 
+	if (may_change_marker(RelationGetRelid(rel), target))
+		return false;
+	triggers = rel->trigdesc;
 	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rules != NULL ||
 		rel->rd_rel->relrowsecurity || target->options.on_deleted != ORM_DELETED_INSERT ||
 		needs_domain_check(target) || (target->returning && orm_has_virtual_columns(target->rowtype)))
