@@ -13,6 +13,7 @@ import psycopg2
 
 from foreign_keys import faults as foreign_key_faults, unit as foreign_keys
 from naming import faults as naming_faults, unit as naming
+from races import faults as races_faults, unit as races
 from stamps import unit as stamps
 from stamps.faults import self_test
 from upsert import faults as upsert_faults, unit as upsert
@@ -34,6 +35,7 @@ def arguments(description):
     parser.add_argument('--naming', type=int, metavar='N', help='how many transactions of DDL (700)')
     parser.add_argument('--upserts', type=int, metavar='N', help='how many batches of bulk upsert (300)')
     parser.add_argument('--foreign-keys', type=int, metavar='N', help='how many transactions on foreign keys (1500)')
+    parser.add_argument('--races', type=int, metavar='N', help='how many pairs of transactions at once (300)')
     parser.add_argument('--seed', default='1', help='any text; the same seed generates the same statements (1)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count() or 1, help='processes (one for each processor)')
     parser.add_argument('--dsn', help='connection string of a superuser, without a database')
@@ -60,6 +62,8 @@ def arguments(description):
         options.upserts = 0 if small else 300
     if options.foreign_keys is None:
         options.foreign_keys = 0 if small else 1500
+    if options.races is None:
+        options.races = 0 if small else 300
     return options
 
 
@@ -127,7 +131,8 @@ def units(options):
                               ('stamps', options.stamps, stamps.ITEMS),
                               ('naming', options.naming, naming.ITEMS),
                               ('upsert', options.upserts, upsert.ITEMS),
-                              ('foreign_keys', options.foreign_keys, foreign_keys.ITEMS)):
+                              ('foreign_keys', options.foreign_keys, foreign_keys.ITEMS),
+                              ('races', options.races, races.ITEMS)):
         for number, start in enumerate(range(0, total, size)):
             work.append((kind, number, 0, min(size, total - start)))
     return work
@@ -136,7 +141,7 @@ def units(options):
 def run_job(job, work, settings):
     """One process: runs every unit that it gets, in a database of its own."""
     results, makers = [], {'stamps': stamps.Unit, 'naming': naming.Unit, 'upsert': upsert.Unit,
-                       'foreign_keys': foreign_keys.Unit}
+                           'foreign_keys': foreign_keys.Unit, 'races': races.Unit}
     for kind, number, first, last in work:
         unit = makers.get(kind, Unit)(kind, number, settings._replace(dsn=f'{settings.dsn} dbname=oracle_{job}'))
         results.append(unit.run(first, last))
@@ -184,7 +189,7 @@ def main(description):
         if options.self_test:
             settings = settings._replace(dsn=f'{settings.dsn} dbname=oracle_1')
             planted = [test(settings) for test in (self_test, naming_faults.self_test, upsert_faults.self_test,
-                                                   foreign_key_faults.self_test)]
+                                                    foreign_key_faults.self_test, races_faults.self_test)]
             found, missed = (sum(figures) for figures in zip(*planted))
     if not options.repeat:
         print(summary(total))
