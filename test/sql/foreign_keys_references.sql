@@ -174,15 +174,16 @@ UPDATE child SET parent_id = 2 WHERE id = 22 AND deleted_at IS NOT NULL;
 UPDATE child SET parent_id = 9 WHERE id = 22 AND deleted_at IS NOT NULL;
 UPDATE child SET v = 1 WHERE id = 30 AND deleted_at IS NOT NULL;
 INSERT INTO by_code VALUES (20, 'code 2', 2, now());
--- back, with its parent dead, gone, alive
+-- back, with its parent dead, gone, alive; references that may stay at a deleted row (by_code) are not looked at
 UPDATE child SET deleted_at = NULL WHERE id = 30;
 UPDATE child SET deleted_at = NULL, parent_id = 1 WHERE id = 30;
 UPDATE child SET deleted_at = NULL, parent_id = 2 WHERE id = 22;
 UPDATE child SET deleted_at = NULL, parent_id = NULL WHERE id = 22;
 UPDATE child SET deleted_at = NULL WHERE id = 6;
 UPDATE by_code SET deleted_at = NULL WHERE id = 20;
-UPDATE by_code SET deleted_at = NULL, parent_id = 1 WHERE id = 20;
-UPDATE by_code SET deleted_at = NULL, parent_id = 1, code = NULL WHERE id = 20;
+SELECT * FROM by_code WHERE id = 20;
+UPDATE by_code SET code = NULL WHERE id = 20;
+UPDATE by_code SET code = 'code 2' WHERE id = 20;
 MERGE INTO child USING (SELECT 6) AS s (k) ON id = k AND orm_ext.with_deleted(deleted_at) WHEN MATCHED THEN UPDATE SET deleted_at = NULL;
 INSERT INTO child VALUES (6) ON CONFLICT (id) DO UPDATE SET deleted_at = NULL;
 -- back with it, in one statement and in one transaction

@@ -189,7 +189,7 @@ def main(description):
         if options.self_test:
             settings = settings._replace(dsn=f'{settings.dsn} dbname=oracle_1')
             planted = [test(settings) for test in (self_test, naming_faults.self_test, upsert_faults.self_test,
-                                                    foreign_key_faults.self_test, races_faults.self_test)]
+                                                   foreign_key_faults.self_test, races_faults.self_test)]
             found, missed = (sum(figures) for figures in zip(*planted))
     if not options.repeat:
         print(summary(total))
