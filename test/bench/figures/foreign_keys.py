@@ -27,7 +27,8 @@ DELETION = 'SELECT max(deleted_at) FROM parent WHERE deleted_at IS NOT NULL'
 # Rows that fill their pages have their new versions elsewhere, so that every index is written.
 FULL, ROOMY = 100, 45
 
-# Tables of many rows, for statements on single ones: (name, action of the foreign key, options of soft delete or None, children)
+# Tables of many rows, for statements on single ones: (name, action of the foreign key, options of soft delete
+# or None, children)
 SINGLE = """
 CREATE TABLE parent_{name} (id int PRIMARY KEY, title text NOT NULL, n int NOT NULL DEFAULT 0,
     deleted_at timestamptz);
@@ -146,33 +147,6 @@ def cascades(server, fillfactor, pages):
     return figures
 
 
-def final(server, purge):
-    """Milliseconds of removing deleted rows for good, by purge() or by hand."""
-    _, cursor = cascade(server, True, FULL)
-    cursor.execute('VACUUM ANALYZE parent, child')
-    if purge:
-        elapsed = milliseconds(server, cursor, "CALL orm_ext.purge('parent', interval '0', batch_size => 10000)")
-    else:
-        elapsed = milliseconds(server, cursor, 'BEGIN; DELETE FROM child WHERE deleted_at IS NOT NULL;'
-                                               ' DELETE FROM parent WHERE deleted_at IS NOT NULL; COMMIT')
-    cursor.execute('SELECT count(*) FROM child WHERE deleted_at IS NOT NULL')
-    if cursor.fetchone() != (0,):
-        raise RuntimeError('deleted rows are left')
-    cursor.connection.close()
-    return elapsed
-
-
-def purges(server):
-    """Removing for good."""
-    if not has_function(server, 'purge'):
-        return []
-    ours, theirs = [], []
-    for number in range(ROUNDS):
-        for way in (True, False) if number % 2 else (False, True):
-            (ours if way else theirs).append(final(server, way))
-    return [report.timed(f'purging {PARENTS:,} parents, {CHILDREN:,} children', 'DELETE in one go', ours, theirs, 1.2)]
-
-
 def checks(server):
     """Deleting rows that a check of NO ACTION lets go."""
     ours, theirs = [], []
@@ -203,6 +177,6 @@ def single(server):
 
 
 def run(server):
-    """Times cascades and what undoes or completes them, and counts statements on single rows."""
-    return (cascades(server, FULL, 'full pages') + cascades(server, ROOMY, 'roomy pages') + purges(server) +
+    """Times cascades and what undoes them, and counts statements on single rows."""
+    return (cascades(server, FULL, 'full pages') + cascades(server, ROOMY, 'roomy pages') +
             checks(server) + single(server))
