@@ -4,7 +4,7 @@ A key is never used twice, for a deleted row keeps its own.  References are to l
 rows that are still to come, and now and then to deleted ones or to nothing, which has to be refused.
 """
 
-from .model import GROUPS, KEEPING
+from .model import GROUPS, HOLDING, KEEPING
 
 
 class Rows:
@@ -179,7 +179,8 @@ class Rows:
                     if values != key or reference.child_leaf not in ('', item[1]):
                         continue
                     other = dict(zip(reference.child.names, self.sides.row(item)))
-                    if reference.on_update in ('NO ACTION', 'RESTRICT'):
+                    # Where a partition itself is referred to, a row that leaves it is deleted.
+                    if reference.on_update in HOLDING or reference.parent_leaf and reference.on_delete in HOLDING:
                         if item not in self.state.twin:
                             return False
                     elif reference.on_update == 'CASCADE' and not (

@@ -166,7 +166,7 @@ def may_be_taken_for_another(schema, reference):
 
     A known gap: the check cannot tell them apart, and refuses a transaction that it should not.
     """
-    return reference.enforced and reference.deferrable and any(
+    return reference.parent.managed and reference.deferrable and any(
         one.enforced and one is not reference and (one.keeps or one.on_delete == 'NO ACTION' and one.deferrable)
         for one in schema.into(reference.parent))
 

@@ -23,7 +23,8 @@ SIDES = ('soft', 'twin')
 # It can depend on the order of rows whether NO ACTION finds one that a cascade has still to delete.  Rows lie
 # in another order on either side, since deleted ones stay on one, so they are met by indexes.
 PLANS = ('SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off;'
-         ' SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off')
+         ' SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off;'
+         ' SET max_parallel_workers_per_gather = 0')
 ONE_ROW = re.compile(r'(?:WHERE (?:x\.)?id (?:= |IN \()|^EXECUTE \w+ \()(\d+)\)?'
                      r'(?: AND gone[ =a-zA-Z0]*)?(?: RETURNING.*)?$')
 

@@ -18,7 +18,7 @@ from .statements import Statements
 from .wayback import WayBack
 
 ITEMS = 30
-WAY_BACK = 0.0     # share of items that delete and restore
+WAY_BACK = 0.07    # share of items that delete and restore
 LEVELS = ('', ' ISOLATION LEVEL REPEATABLE READ', ' ISOLATION LEVEL SERIALIZABLE')
 
 
