@@ -144,11 +144,14 @@ class Deletes(Writes):
         A reference that was kept, or would have been, may be to a deleted row still: the twin's row has none.
         """
         table = self.managed()
-        rows = [row for row in self.dead(table) if self.may_return(table, row)] if table else []
-        rows = self.some(rows, 3)
-        if not rows:
+        items = self.state.of('dead', table) if table else []
+        items = [item for item in items if self.may_return(table, dict(zip(table.names, self.sides.row(item))))]
+        items = self.rng.sample(items, min(len(items), self.rng.choice((1, 1, 2, 3))))
+        if not items:
             return None
-        values = ', '.join(sql_row(self.as_acted(table, row, rows), table.names) for row in rows)
+        rows = [dict(zip(table.names, self.sides.row(self.sides.as_acted(item, self.state, items) or item)))
+                for item in items]
+        values = ', '.join(sql_row(row, table.names) for row in rows)
         return Step(f"UPDATE {table.name} SET {MARKER} = {LIVE[table.marker]}"
                     f" WHERE id IN ({', '.join(str(row['id']) for row in rows)})", 'restore',
                     twin=f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES {values}", compare='count')
@@ -157,18 +160,6 @@ class Deletes(Writes):
         """Whether no live row has kept its reference to a deleted row, which the twin has lost for good."""
         return not any(reference.keeps and tuple(row[name] for name in reference.referenced) in self.kept(reference)
                        for reference in self.schema.into(table))
-
-    def as_acted(self, table, row, others):
-        """A row without references that SET NULL and SET DEFAULT would have cut; others come back with it."""
-        row = dict(row)
-        for reference in self.schema.of(table):
-            dead = [other for other in self.dead(reference.parent)
-                    if reference.parent is not table or other not in others]
-            key = tuple(row[name] for name in reference.columns)
-            if reference.keeps and key in [tuple(other[name] for name in reference.referenced) for other in dead]:
-                for name in reference.only or reference.columns:
-                    row[name] = table.column(name).default if reference.on_delete == 'SET DEFAULT' else None
-        return row
 
     def restamp(self):
         """Another marker for a deleted row: no transition."""
@@ -187,10 +178,7 @@ class Deletes(Writes):
             return None
         reference = self.rng.choice(references)
         dead = self.dead(reference.child)
-        # What a live row has kept its reference to may be taken for something new.
-        kept = {key for other in self.schema.references if other.keeps and other.parent is reference.parent
-                and other.referenced == reference.referenced for key in self.kept(other)}
-        targets = [key for key in self.all_keys(reference) if key not in kept]
+        targets = self.free_keys(reference)
         if not dead or not targets:
             return None
         values = dict(zip(reference.columns, self.rng.choice(targets)))

@@ -56,6 +56,14 @@ class Rows:
         """Ids of some live rows."""
         return sorted(row['id'] for row in self.some(self.live(table, leaf), most))
 
+    def free_keys(self, reference):
+        """The same without deleted rows to which live ones refer: they may be taken for those that are checked."""
+        taken = {item for other in self.schema.into(reference.parent)
+                 for item in self.state.of('dead', reference.parent)
+                 if self.sides.keys([item], reference.parent, other.referenced)[0] in self.kept(other)}
+        rows = self.sides.keys(taken, reference.parent, reference.referenced)
+        return [key for key in self.all_keys(reference) if key not in rows]
+
     # References
 
     def kept(self, reference):
@@ -67,7 +75,7 @@ class Rows:
         rng, names = self.rng, reference.referenced
         if not reference.of_twin:
             # Nobody checks it but the server, on one side, who counts every row that is there.
-            keys = self.all_keys(reference)
+            keys = self.free_keys(reference)
         else:
             leaf = reference.parent_leaf if self.chance(0.95) else ''
             keys = [tuple(row[name] for name in names) for row in [*self.live(reference.parent, leaf), *local]]
@@ -180,7 +188,8 @@ class Rows:
                         continue
                     other = dict(zip(reference.child.names, self.sides.row(item)))
                     # Where a partition itself is referred to, a row that leaves it is deleted.
-                    if reference.on_update in HOLDING or reference.parent_leaf and reference.on_delete in HOLDING:
+                    held = reference.on_update in HOLDING or reference.parent_leaf and reference.on_delete in HOLDING
+                    if held or group == 'live' and reference.on_update in KEEPING:
                         if item not in self.state.twin:
                             return False
                     elif reference.on_update == 'CASCADE' and not (

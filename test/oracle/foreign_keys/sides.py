@@ -197,8 +197,11 @@ class Sides:
         at = [table.at(name) for name in names]
         return [tuple(row[i] for i in at) for row in map(self.row, items)]
 
-    def as_acted(self, item, state):
-        """A row as it would be had SET NULL and SET DEFAULT been done; None if nothing was to be done."""
+    def as_acted(self, item, state, back=()):
+        """A row as it would be had SET NULL and SET DEFAULT been done; None if nothing was to be done.
+
+        back: deleted rows that count as live.
+        """
         number, leaf, _ = item
         table = self.schema.table(number)
         row = list(self.row(item))
@@ -206,8 +209,8 @@ class Sides:
         for reference in self.schema.of(table):
             if reference.keeps and reference.child_leaf in ('', leaf):
                 at = [table.at(name) for name in reference.columns]
-                if tuple(row[i] for i in at) in self.keys(state.of('dead', reference.parent), reference.parent,
-                                                                 reference.referenced):
+                dead = [other for other in state.of('dead', reference.parent) if other not in back]
+                if tuple(row[i] for i in at) in self.keys(dead, reference.parent, reference.referenced):
                     changed = True
                     for name in reference.only or reference.columns:
                         default = table.column(name).default if reference.on_delete == 'SET DEFAULT' else None
