@@ -71,6 +71,7 @@ class Table:
     attached: tuple = ()        # leaves that were tables of their own, with columns in another order
     place: int = 0              # where the marker stands
     dropped: bool = False       # a column was dropped
+    again: str = ''             # name of a trigger that writes each row a second time
 
     @property
     def managed(self):

@@ -15,7 +15,7 @@ from .sides import ask, describe, difference, Sides, SIDES
 
 # What tables and foreign keys may be without, and what it is then.
 PLAINER = {
-    'dropped': False, 'attached': (), 'place': 99, 'leaves': {}, 'other_keys': [],
+    'dropped': False, 'again': '', 'attached': (), 'place': 99, 'leaves': {}, 'other_keys': [],
     'full': False, 'on_update': 'NO ACTION', 'only': (), 'deferred': False, 'deferrable': False,
 }
 

@@ -13,6 +13,15 @@ from .model import Column, GROUPS, HOLDING, KEEPING, MARKERS, Reference, ROCK, S
 ACTIONS = ('NO ACTION', 'RESTRICT', 'CASCADE', 'SET NULL', 'SET DEFAULT')
 RANGES = ('FROM (MINVALUE) TO (15)', 'FROM (15) TO (60)', 'FROM (60) TO (MAXVALUE)')
 
+# What an application's trigger may do to the row that it is fired for.
+WRITE_AGAIN = """CREATE FUNCTION write_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_trigger_depth() = 1 THEN
+        EXECUTE format('UPDATE %I.%I SET n = n WHERE id = $1', tg_table_schema, tg_table_name) USING new.id;
+    END IF;
+    RETURN NULL;
+END$$"""
+
 
 class Builder:
     """Makes up tables, then foreign keys, then mends what would not be comparable."""
@@ -47,6 +56,8 @@ class Builder:
         if self.chance(0.82):
             table.marker = rng.choice(tuple(MARKERS))
             table.acting = self.chance(0.9)
+        # The server's own triggers are called RI_...: one comes before them, the other after.
+        table.again = rng.choice(('A', 'z')) if self.chance(0.15) else ''
         if self.chance(0.3):
             table.key = rng.choice((('g', 'id'), ('id', 'g')))
         if self.chance(0.22):
@@ -214,6 +225,9 @@ def create_table(table, soft):
             yield f'CREATE TABLE {leaf} PARTITION OF {table.name} {bound}'
     if junk:
         yield f'ALTER TABLE {table.name} DROP COLUMN junk'
+    if table.again:
+        yield (f'CREATE TRIGGER "{table.again}" AFTER INSERT OR UPDATE ON {table.name}'
+               ' FOR EACH ROW EXECUTE FUNCTION write_again()')
     if soft and table.managed:
         arguments = "'gone'" if table.acting else "'gone', 'foreign_keys=off'"
         yield (f'CREATE TRIGGER soft_delete BEFORE DELETE ON {table.name}'
@@ -222,6 +236,7 @@ def create_table(table, soft):
 
 def statements(schema, soft):
     """All that makes a side; soft: the one with markers."""
+    yield WRITE_AGAIN
     for table in schema.tables:
         yield from create_table(table, soft)
     for reference in schema.references:

@@ -93,6 +93,8 @@ class Unit:
                 self.sides.cursors['soft'].execute(sql)
         self.generator = Statements(None, self.sides)
         self.look('once the schemas are built')
+        for table in schema.tables:
+            self.result.seen['trigger that writes again'] += bool(table.again)
         for reference in schema.references:
             for feature in self.features(reference):
                 self.result.seen[feature] += 1
