@@ -210,7 +210,8 @@ class Sides:
             if reference.keeps and reference.child_leaf in ('', leaf):
                 at = [table.at(name) for name in reference.columns]
                 dead = [other for other in state.of('dead', reference.parent) if other not in back]
-                if tuple(row[i] for i in at) in self.keys(dead, reference.parent, reference.referenced):
+                key = tuple(row[i] for i in at)
+                if None not in key and key in self.keys(dead, reference.parent, reference.referenced):
                     changed = True
                     for name in reference.only or reference.columns:
                         default = table.column(name).default if reference.on_delete == 'SET DEFAULT' else None
