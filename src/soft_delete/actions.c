@@ -211,20 +211,28 @@ fetch_version(Round *round, ItemPointerData tid)
 }
 
 /*
- * Fetch a row that was brought back, as it is now.  False if it has moved to
- * another partition, where it is a new row that the server checks itself.
+ * Fetch a row that was brought back, as it is now.  False if it is no more, or
+ * has moved to another partition, where it is a new row that the server checks
+ * itself.
  */
 static bool
 fetch_returned_row(Round *round, const OrmTransition *transition)
 {
-	HeapTupleHeader old;
+	ItemPointerData tid = transition->old;
 
-	fetch_version(round, transition->old);
-	old = ExecFetchSlotHeapTuple(round->row, false, NULL)->t_data;
-	if (HeapTupleHeaderIndicatesMovedPartitions(old))
-		return false;
-	fetch_version(round, old->t_ctid);
-	return true;
+	for (;;)
+	{
+		HeapTupleHeader version;
+
+		fetch_version(round, tid);
+		if (table_tuple_satisfies_snapshot(round->rel, round->row, SnapshotSelf))
+			return true;
+		version = ExecFetchSlotHeapTuple(round->row, false, NULL)->t_data;
+		if (HeapTupleHeaderIndicatesMovedPartitions(version) ||
+			ItemPointerEquals(&version->t_ctid, &tid))
+			return false;
+		tid = version->t_ctid;
+	}
 }
 
 /* Do what applies to deleted rows, one after the other. */

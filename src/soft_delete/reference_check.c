@@ -11,9 +11,12 @@
  * at hand, the trigger of the check is off if the reference is not assigned, and
  * otherwise gets a condition: WHEN the reference changes.
  *
- * That is right as long as the row's own check has been made when it was
- * written, so not for constraints that can be deferred; but for those too when
- * rows are restored, which are all checked once they are back.
+ * That is right where the check of the row, as it was written before, has been
+ * made.  It has not where constraints can be deferred, nor inside another
+ * statement that changes rows, or a trigger: what that has written is checked at
+ * its end, unless it is no more by then.  Rows that are restored are all checked
+ * once they are back, so there it is right in any case, but for references that
+ * stay.
  *
  *-------------------------------------------------------------------------
  */
@@ -85,6 +88,37 @@ may_change_reference(EState *estate, ResultRelInfo *rri, const OrmReference *ref
 	return orm_rewritten_by_triggers(RelationGetRelid(rri->ri_RelationDesc));
 }
 
+/* How many statements that change rows are being executed? */
+static int	running_changes = 0;
+
+/* One of them has ended, or failed. */
+static void
+end_change(void *arg)
+{
+	running_changes--;
+}
+
+/* Count a statement that changes rows, while it is executed. */
+static void
+begin_change(EState *estate)
+{
+	MemoryContextCallback *at_end = MemoryContextAllocZero(estate->es_query_cxt,
+														   sizeof(MemoryContextCallback));
+
+	at_end->func = end_change;
+	MemoryContextRegisterResetCallback(estate->es_query_cxt, at_end);
+	running_changes++;
+}
+
+/* Can the checks by a foreign key be spared in the statement at hand? */
+static bool
+is_to_be_spared(const Trigger *trigger, const OrmReference *reference)
+{
+	if (orm_is_return() && !orm_is_kept(reference))
+		return true;
+	return !trigger->tgdeferrable && running_changes == 1 && orm_trigger_depth() == 0;
+}
+
 /* Spare the checks of references that an UPDATE of one table leaves as they are. */
 static void
 spare_checks_of(EState *estate, ResultRelInfo *rri)
@@ -98,11 +132,10 @@ spare_checks_of(EState *estate, ResultRelInfo *rri)
 		OrmReference *reference;
 
 		if (trigger->tgfoid != F_RI_FKEY_CHECK_UPD ||
-			(trigger->tgdeferrable && !orm_is_return()) ||
 			!orm_is_enforced(RelationGetRelid(rel), trigger->tgconstrrelid))
 			continue;
 		reference = orm_read_reference(trigger->tgconstraint);
-		if (reference == NULL)
+		if (reference == NULL || !is_to_be_spared(trigger, reference))
 			continue;
 		if (may_change_reference(estate, rri, reference))
 			trigger->tgqual = changed_condition(rel, reference);
@@ -121,6 +154,7 @@ orm_spare_reference_checks(QueryDesc *query_desc)
 
 	if (query_desc->plannedstmt->resultRelations == NIL)
 		return;
+	begin_change(estate);
 	oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
 	foreach(lc, estate->es_opened_result_relations)
 		spare_checks_of(estate, lfirst(lc));

@@ -416,6 +416,7 @@ orm_release_transitions(void)
 	AfterTriggerBeginQuery();
 	orm_act_on_transitions(transitions, estate);
 	AfterTriggerEndQuery(estate);
+	ExecCloseResultRelations(estate);
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	FreeExecutorState(estate);
 }

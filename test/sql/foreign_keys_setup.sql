@@ -116,7 +116,7 @@ $$;
 
 -- What SET CONSTRAINTS says is forgotten with a subtransaction only where it has
 -- used the command itself, and not one below it.
-CREATE TABLE compare.deferrable (id int CONSTRAINT any_state UNIQUE DEFERRABLE);
+CREATE TABLE compare.deferrable (id int CONSTRAINT deferrable_id_key UNIQUE DEFERRABLE);
 
 -- Run a statement in one schema: its answer, what is to be seen after it, and in
 -- schema soft what becomes of the rows; then undo it.
@@ -126,7 +126,7 @@ DECLARE
 	path text := current_setting('search_path');
 	old jsonb := compare.snapshot();
 BEGIN
-	SET CONSTRAINTS compare.any_state IMMEDIATE;
+	SET CONSTRAINTS compare.deferrable_id_key IMMEDIATE;
 	answer := compare.reply(schema, statement, who);
 	-- what is really there, whatever the session may see
 	PERFORM set_config('orm_ext.deleted_rows', 'hide', true), set_config('row_security', 'on', true);
