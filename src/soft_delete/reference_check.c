@@ -110,13 +110,25 @@ begin_change(EState *estate)
 	running_changes++;
 }
 
+/*
+ * Is nothing pending that was written before the statement at hand?  It is alone,
+ * or follows from a DELETE that is, which leaves nothing to be checked.
+ */
+static bool
+is_nothing_pending(void)
+{
+	if (orm_acting_for_delete)
+		return running_changes == 2 && orm_trigger_depth() == 1;
+	return running_changes == 1 && orm_trigger_depth() == 0;
+}
+
 /* Can the checks by a foreign key be spared in the statement at hand? */
 static bool
 is_to_be_spared(const Trigger *trigger, const OrmReference *reference)
 {
 	if (orm_is_return() && !orm_is_kept(reference))
 		return true;
-	return !trigger->tgdeferrable && running_changes == 1 && orm_trigger_depth() == 0;
+	return !trigger->tgdeferrable && is_nothing_pending();
 }
 
 /* Spare the checks of references that an UPDATE of one table leaves as they are. */

@@ -3,8 +3,9 @@
  * row_lock.c
  *		A soft DELETE locks its rows as a real one does.
  *
- * A DELETE is in the way of whoever inserts a reference to the row, who holds
- * or wants FOR KEY SHARE; an UPDATE of a column that is in no key is not.  So
+ * A DELETE is in the way of whoever inserts a reference to the row, and of
+ * whoever looks whether it refers to one that is to go: both want FOR KEY SHARE.
+ * An UPDATE of a column that is in no key is not.  So
  * a row that is about to be marked is locked FOR UPDATE first, as it comes out
  * of the plan and before the executor touches it: to take a weaker lock first
  * and a stronger one later would deadlock with one who has inserted a reference
@@ -120,6 +121,15 @@ marker_column(ModifyTableState *mtstate, const OrmMarker *marker)
 	return -1;
 }
 
+/* Does a table refer to others, or others to it, by an enforced foreign key? */
+static bool
+takes_part_in_references(const ResultRelInfo *rri)
+{
+	Oid			relid = RelationGetRelid(rri->ri_RelationDesc);
+
+	return orm_is_referred_to(rri->ri_TrigDesc, relid) || orm_refers(rri->ri_TrigDesc, relid);
+}
+
 /* Have the rows of an UPDATE locked that it deletes softly. */
 static void
 lock_rows_of(ModifyTableState *mtstate)
@@ -133,8 +143,7 @@ lock_rows_of(ModifyTableState *mtstate)
 	if (node->operation != CMD_UPDATE || mtstate->mt_nrels == 0 ||
 		!orm_soft_delete_foreign_keys(RelationGetRelid(first->ri_RelationDesc)) ||
 		!orm_soft_delete_marker(RelationGetRelid(first->ri_RelationDesc), &marker) ||
-		!orm_is_referred_to(first->ri_TrigDesc,
-							RelationGetRelid(first->ri_RelationDesc)))
+		!takes_part_in_references(first))
 		return;
 	if (!orm_is_soft_delete(node))
 		column = marker_column(mtstate, &marker);

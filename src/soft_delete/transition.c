@@ -57,6 +57,9 @@ static dlist_head statements = DLIST_STATIC_INIT(statements);
 /* Where rows are noted while they are held back, NULL if they are not. */
 static OrmTransitions *held = NULL;
 
+/* Is what follows from a DELETE, and from nothing else, being seen to? */
+bool		orm_acting_for_delete = false;
+
 /* Is the next statement one that brings rows back?  And along which foreign key? */
 static bool next_returns = false;
 static Oid	next_along = InvalidOid;
@@ -193,6 +196,59 @@ watch_upsert(PlanState *state)
 	return true;
 }
 
+/* Do all actions of a MERGE delete rows? */
+static bool
+merge_only_deletes(List *actions)
+{
+	ListCell   *lc;
+
+	foreach(lc, actions)
+	{
+		const MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (action->commandType == CMD_INSERT ||
+			(action->commandType == CMD_UPDATE && !orm_is_soft_delete_list(action->targetList)))
+			return false;
+	}
+	return true;
+}
+
+/* Does a part of a statement delete rows and do nothing else? */
+static bool
+part_only_deletes(const PlanState *state)
+{
+	const ModifyTable *node = (const ModifyTable *) state->plan;
+
+	switch (node->operation)
+	{
+		case CMD_DELETE:
+			return true;
+		case CMD_UPDATE:
+			return orm_is_soft_delete(node);
+		case CMD_MERGE:
+			return merge_only_deletes(linitial(node->mergeActionLists));
+		default:
+			return false;
+	}
+}
+
+/* Does a statement delete rows and change nothing else, in WITH neither? */
+static bool
+is_delete_only(const QueryDesc *query_desc)
+{
+	const PlanState *top = query_desc->planstate;
+	ListCell   *lc;
+
+	if (top && IsA(top, ModifyTableState) && !part_only_deletes(top))
+		return false;
+	foreach(lc, query_desc->estate->es_auxmodifytables)
+	{
+		if (!part_only_deletes(lfirst(lc)))
+			return false;
+	}
+	return true;
+}
+
 /* Watch the markers that a statement may change, when it is about to be executed. */
 void
 orm_watch_markers(QueryDesc *query_desc)
@@ -270,7 +326,7 @@ enter_relation(WatchedStatement *statement, Relation rel)
 
 	statement->relid = RelationGetRelid(rel);
 	statement->slot = NULL;
-	if (orm_is_referred_to(triggers, statement->relid))
+	if (orm_is_referred_to(triggers, statement->relid) || orm_refers(triggers, statement->relid))
 		/* with a descriptor of its own, which nobody has to release */
 		statement->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
 												   table_slot_callbacks(rel));
@@ -278,8 +334,8 @@ enter_relation(WatchedStatement *statement, Relation rel)
 }
 
 /*
- * Lock a row that is to be marked against those who refer to it.  A DELETE or an
- * UPDATE of the marker has done so already (row_lock.c), before the executor took
+ * Lock a row that is to be marked as a DELETE would (row_lock.c).  A DELETE or an
+ * UPDATE of the marker has done so already, before the executor took
  * a weaker lock; of a MERGE, an upsert, or a trigger that marks rows, nobody
  * could tell before.
  */
@@ -356,6 +412,24 @@ finish_modifying_ctes(EState *estate)
 	MemoryContextSwitchTo(oldcontext);
 }
 
+/* See to the rows of a statement. */
+static void
+act_for_statement(QueryDesc *query_desc, OrmTransitions *transitions)
+{
+	bool		outer = orm_acting_for_delete;
+
+	PG_TRY();
+	{
+		orm_acting_for_delete = is_delete_only(query_desc);
+		orm_act_on_transitions(transitions, query_desc->estate);
+	}
+	PG_FINALLY();
+	{
+		orm_acting_for_delete = outer;
+	}
+	PG_END_TRY();
+}
+
 /* See to the rows that a statement has noted, when it ends. */
 void
 orm_settle_transitions(QueryDesc *query_desc)
@@ -370,7 +444,7 @@ orm_settle_transitions(QueryDesc *query_desc)
 		return;
 	finish_modifying_ctes(estate);
 	if (statement->own.count > 0)
-		orm_act_on_transitions(&statement->own, estate);
+		act_for_statement(query_desc, &statement->own);
 }
 
 /* The memory of what was held back is gone, by error at the latest. */

@@ -38,6 +38,7 @@ typedef struct OrmTransitions
 } OrmTransitions;
 
 /* transition.c */
+extern bool orm_acting_for_delete;
 extern void orm_watch_markers(QueryDesc *query_desc);
 extern void orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker);
 extern void orm_settle_transitions(QueryDesc *query_desc);

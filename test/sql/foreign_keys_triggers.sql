@@ -235,6 +235,31 @@ SELECT id, updated_at > '2000-01-02' FROM root ORDER BY id;
 DELETE FROM root WHERE id = 2;
 SELECT id, updated_at = now(), version, deleted_at IS NULL FROM root WHERE orm_ext.with_deleted(deleted_at) ORDER BY id;
 SELECT id, version, deleted_at IS NULL FROM leaf WHERE orm_ext.with_deleted(deleted_at) ORDER BY id;
+
+--
+-- A row that a trigger writes again, before the server has checked it: that check
+-- is of a version that is no more, so the second one must not be spared
+--
+CREATE TABLE again_parent (id int PRIMARY KEY, gone timestamptz);
+CREATE TABLE again_child (id int PRIMARY KEY, parent_id int REFERENCES again_parent, n int);
+CREATE TRIGGER soft_delete BEFORE DELETE ON again_parent FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('gone');
+CREATE FUNCTION write_again() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF pg_trigger_depth() = 1 THEN
+		UPDATE again_child SET n = 1 WHERE id = new.id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER "A" AFTER INSERT OR UPDATE ON again_child FOR EACH ROW EXECUTE FUNCTION write_again();
+INSERT INTO again_child VALUES (1, 99);
+INSERT INTO again_parent VALUES (5);
+INSERT INTO again_child VALUES (2, 5);
+UPDATE again_child SET parent_id = 98 WHERE id = 2;
+CREATE TABLE again_self (id int PRIMARY KEY, parent_id int REFERENCES again_parent,
+	self_id int REFERENCES again_self ON UPDATE SET NULL);
+INSERT INTO again_self VALUES (34, 5, 34);
+UPDATE again_self SET id = 38, parent_id = 66;
 RESET search_path;
 
 SET client_min_messages = warning;
