@@ -1059,8 +1059,8 @@ BEGIN
 				EXECUTE format('SELECT EXISTS (SELECT FROM %1$s WHERE %2$I >= %3$s AND %2$I < %4$s)', rest, marker.attname, item.lower, item.upper) INTO has_rows;
 			END IF;
 			IF has_rows THEN
-				commands := commands || format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', item.name, rest)
-					|| format('WITH moved AS (DELETE FROM %1$s WHERE %2$I >= %3$s AND %2$I < %4$s RETURNING %5$s) INSERT INTO %6$s (%5$s) SELECT * FROM moved',
+				commands := commands || format('CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING IDENTITY)', item.name, rest)
+					|| format('WITH moved AS (DELETE FROM %1$s WHERE %2$I >= %3$s AND %2$I < %4$s RETURNING %5$s) INSERT INTO %6$s (%5$s) OVERRIDING SYSTEM VALUE SELECT * FROM moved',
 						rest, marker.attname, item.lower, item.upper, columns, item.name)
 					|| format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)', bin, item.name, item.lower, item.upper);
 			ELSE
@@ -1074,7 +1074,7 @@ BEGIN
 	END IF;
 
 	IF relation.relkind = 'r' THEN
-		commands := commands || format('INSERT INTO %s (%s) SELECT %2$s FROM %s WHERE %s', bin, columns, live, marker.deleted)
+		commands := commands || format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %s WHERE %s', bin, columns, live, marker.deleted)
 			|| format('DELETE FROM %s WHERE %s', live, marker.deleted);
 		IF key IS NOT NULL AND marker.atttypid IN ('boolean'::regtype, 'bigint'::regtype) THEN
 			commands := commands || format('ALTER TABLE %s DROP CONSTRAINT %I', live, key_name) || format('CREATE UNIQUE INDEX %I ON %s (%s)', prefix || '_live_key', live, key);
