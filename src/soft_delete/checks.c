@@ -23,18 +23,11 @@ static const char *
 live_assignment(Relation rel)
 {
 	OrmMarker	marker;
-	const char *value = "NULL";
 
 	if (!orm_soft_delete_marker(RelationGetRelid(rel), &marker))
 		return "";
-	if (marker.kind == ORM_MARKER_BOOLEAN)
-		value = "false";
-	else if (marker.kind == ORM_MARKER_BIGINT)
-		value = "0";
-	return psprintf("%s = %s",
-					quote_identifier(get_attname(RelationGetRelid(rel),
-												 marker.attno, false)),
-					value);
+	return psprintf("%s = %s", orm_marker_name(RelationGetRelid(rel), &marker),
+					orm_live_value_sql(&marker));
 }
 
 PG_FUNCTION_INFO_V1(orm_conflicting_row_is_live);

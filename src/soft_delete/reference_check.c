@@ -122,13 +122,19 @@ is_nothing_pending(void)
 	return running_changes == 1 && orm_trigger_depth() == 0;
 }
 
-/* Can the checks by a foreign key be spared in the statement at hand? */
-static bool
-is_to_be_spared(const Trigger *trigger, const OrmReference *reference)
+/* The foreign key whose check can be spared in the statement at hand; NULL if it can not. */
+static OrmReference *
+spared_reference(const Trigger *trigger)
 {
-	if (orm_is_return() && !orm_is_kept(reference))
-		return true;
-	return !trigger->tgdeferrable && is_nothing_pending();
+	bool		is_made_already = !trigger->tgdeferrable && is_nothing_pending();
+	OrmReference *reference;
+
+	if (!is_made_already && !orm_is_return())
+		return NULL;
+	reference = orm_read_reference(trigger->tgconstraint);
+	if (reference && !is_made_already && orm_is_kept(reference))
+		return NULL;
+	return reference;
 }
 
 /* Spare the checks of references that an UPDATE of one table leaves as they are. */
@@ -146,8 +152,8 @@ spare_checks_of(EState *estate, ResultRelInfo *rri)
 		if (trigger->tgfoid != F_RI_FKEY_CHECK_UPD ||
 			!orm_is_enforced(RelationGetRelid(rel), trigger->tgconstrrelid))
 			continue;
-		reference = orm_read_reference(trigger->tgconstraint);
-		if (reference == NULL || !is_to_be_spared(trigger, reference))
+		reference = spared_reference(trigger);
+		if (reference == NULL)
 			continue;
 		if (may_change_reference(estate, rri, reference))
 			trigger->tgqual = changed_condition(rel, reference);

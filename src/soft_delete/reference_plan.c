@@ -16,7 +16,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -27,6 +26,7 @@
 
 #include "policy.h"
 #include "reference_plan.h"
+#include "soft_delete.h"
 #include "util/names.h"
 #include "util/privileges.h"
 
@@ -48,21 +48,9 @@ static HTAB *plans = NULL;
 static const char *
 and_live(Oid relid)
 {
-	OrmMarker	marker;
-	const char *column;
-
-	if (!orm_soft_delete_marker(relid, &marker))
+	if (!orm_soft_delete_active(relid))
 		return "";
-	column = quote_identifier(get_attname(relid, marker.attno, false));
-	switch (marker.kind)
-	{
-		case ORM_MARKER_BOOLEAN:
-			return psprintf(" AND NOT x.%s", column);
-		case ORM_MARKER_BIGINT:
-			return psprintf(" AND x.%s OPERATOR(pg_catalog.=) 0", column);
-		default:
-			return psprintf(" AND x.%s IS NULL", column);
-	}
+	return psprintf(" AND %s", orm_live_rows_sql(relid, "x"));
 }
 
 /* A condition that has a table under soft delete show all its rows. */
@@ -71,18 +59,9 @@ and_all(Oid relid)
 {
 	OrmMarker	marker;
 
-	if (!orm_soft_delete_marker(relid, &marker))
+	if (!orm_soft_delete_active(relid))
 		return "";
-	return psprintf(" AND orm_ext.with_deleted(x.%s)",
-					quote_identifier(get_attname(relid, marker.attno, false)));
-}
-
-/* ONLY table; a partitioned one is meant with its partitions. */
-static char *
-table_alone(Oid relid)
-{
-	return psprintf("%s%s", get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ",
-					orm_relid_name(relid));
+	return psprintf(" AND orm_ext.with_deleted(x.%s)", orm_marker_name(relid, &marker));
 }
 
 /* x.column */
@@ -142,21 +121,24 @@ write_query(const OrmReference *reference, OrmReferencePurpose purpose)
 	{
 		case ORM_CASCADE_FROM_ROW:
 		case ORM_CASCADE_FROM_ROWS:
-			appendStringInfo(&query, "DELETE FROM %s AS x", table_alone(reference->referencing));
+			appendStringInfo(&query, "DELETE FROM %s%s AS x",
+							 orm_only(reference->referencing), orm_relid_name(reference->referencing));
 			if (purpose == ORM_CASCADE_FROM_ROWS)
 				append_keys(&query, reference);
 			append_conditions(&query, reference, purpose);
 			break;
 		case ORM_FIND_REFERRING_ROW:
 		case ORM_FIND_OWN_REFERRING_ROW:
-			appendStringInfo(&query, "SELECT FROM %s AS x", table_alone(reference->referencing));
+			appendStringInfo(&query, "SELECT FROM %s%s AS x",
+							 orm_only(reference->referencing), orm_relid_name(reference->referencing));
 			append_conditions(&query, reference, purpose);
 			appendStringInfoString(&query, and_live(reference->referencing));
 			if (purpose == ORM_FIND_OWN_REFERRING_ROW)
 				appendStringInfoString(&query, " AND orm_ext.is_own_change(x.xmin)");
 			break;
 		case ORM_FIND_REFERENCED_ROW:
-			appendStringInfo(&query, "SELECT FROM %s AS x", table_alone(reference->referenced));
+			appendStringInfo(&query, "SELECT FROM %s%s AS x",
+							 orm_only(reference->referenced), orm_relid_name(reference->referenced));
 			append_conditions(&query, reference, purpose);
 			appendStringInfoString(&query, and_all(reference->referenced));
 			break;

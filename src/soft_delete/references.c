@@ -18,6 +18,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -255,4 +256,11 @@ orm_reference_condition(const OrmReference *reference, int i,
 							 reference->operators[i], referencing,
 							 get_atttype(reference->referencing, reference->referencing_columns[i]));
 	return condition.data;
+}
+
+/* "ONLY " where a statement on a table is not to go to its inheritance children. */
+const char *
+orm_only(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ";
 }

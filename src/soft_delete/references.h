@@ -45,5 +45,6 @@ extern List *orm_references_of(Oid relid);
 extern List *orm_all_references_of(Oid relid);
 extern char *orm_reference_condition(const OrmReference *reference, int i,
 									 const char *referenced, const char *referencing);
+extern const char *orm_only(Oid relid);
 
 #endif							/* ORM_REFERENCES_H */

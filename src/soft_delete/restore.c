@@ -96,6 +96,7 @@ restore(FunctionCallInfo fcinfo, OrmRestoreCall *call)
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
+	orm_end_call(call);
 }
 
 PG_FUNCTION_INFO_V1(orm_restore);
@@ -118,7 +119,6 @@ orm_restore(PG_FUNCTION_ARGS)
 
 	orm_begin_call_by_key(&call, fcinfo);
 	restore(fcinfo, &call);
-	orm_end_call(&call);
 	return (Datum) 0;
 }
 
@@ -136,7 +136,6 @@ orm_restore_where(PG_FUNCTION_ARGS)
 
 	orm_begin_call_by_condition(&call, fcinfo);
 	restore(fcinfo, &call);
-	orm_end_call(&call);
 	return (Datum) 0;
 }
 
@@ -154,6 +153,5 @@ orm_restore_deletion(PG_FUNCTION_ARGS)
 
 	orm_begin_call_by_stamp(&call, fcinfo);
 	restore(fcinfo, &call);
-	orm_end_call(&call);
 	return (Datum) 0;
 }

@@ -88,7 +88,6 @@ extern uint64 orm_run_restore(OrmRestore *restore, Oid user, const char *command
 							  List *stores, ParamListInfo params, Tuplestorestate *result);
 extern OrmRestoredTable *orm_restored_table(OrmRestore *restore, Oid relid);
 extern TupleDesc orm_place_desc(void);
-extern const char *orm_only(Oid relid);
 extern char *orm_collated_value(const OrmReference *reference, int i, const char *value);
 extern char *orm_collated_key(const OrmReference *reference, int i, const char *key);
 

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
@@ -149,11 +148,17 @@ orm_place_desc(void)
 	return desc;
 }
 
-/* "ONLY " where a statement on a table is not to go to its inheritance children. */
-const char *
-orm_only(Oid relid)
+/* The collations of the columns of a foreign key. */
+static void
+read_collations(const OrmReference *reference, int i, Oid *referenced, Oid *referencing)
 {
-	return get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY ";
+	Oid			type;
+	int32		typmod;
+
+	get_atttypetypmodcoll(reference->referenced, reference->referenced_columns[i],
+						  &type, &typmod, referenced);
+	get_atttypetypmodcoll(reference->referencing, reference->referencing_columns[i],
+						  &type, &typmod, referencing);
 }
 
 /*
@@ -164,15 +169,10 @@ orm_only(Oid relid)
 char *
 orm_collated_key(const OrmReference *reference, int i, const char *key)
 {
-	Oid			type;
-	int32		typmod;
 	Oid			referenced;
 	Oid			referencing;
 
-	get_atttypetypmodcoll(reference->referenced, reference->referenced_columns[i],
-						  &type, &typmod, &referenced);
-	get_atttypetypmodcoll(reference->referencing, reference->referencing_columns[i],
-						  &type, &typmod, &referencing);
+	read_collations(reference, i, &referenced, &referencing);
 	if (referenced == referencing || !OidIsValid(referenced) || !OidIsValid(referencing))
 		return pstrdup(key);
 	if (get_collation_isdeterministic(referenced) && get_collation_isdeterministic(referencing))
@@ -184,15 +184,10 @@ orm_collated_key(const OrmReference *reference, int i, const char *key)
 char *
 orm_collated_value(const OrmReference *reference, int i, const char *value)
 {
-	Oid			type;
-	int32		typmod;
 	Oid			referenced;
 	Oid			referencing;
 
-	get_atttypetypmodcoll(reference->referenced, reference->referenced_columns[i],
-						  &type, &typmod, &referenced);
-	get_atttypetypmodcoll(reference->referencing, reference->referencing_columns[i],
-						  &type, &typmod, &referencing);
+	read_collations(reference, i, &referenced, &referencing);
 	if (referenced == referencing || !OidIsValid(referenced))
 		return pstrdup(value);
 	return psprintf("(%s COLLATE %s)", value, generate_collation_name(referenced));
