@@ -97,13 +97,38 @@ for my $kind (sort keys %dump)
 }
 my $text = text_of($node, 'wild');
 
-# Restore by one command after the other into a database of its own, and compare.
+# Restore by one command after the other into an empty database.  With -j, the server's own commands
+# for partitions and foreign keys can deadlock, with orm_ext or without it: then all is done again.
+sub run_restore
+{
+	my ($name, $settings, @commands) = @_;
+	my $failed;
+
+	for (1 .. 10)
+	{
+		empty_database('restored', @$settings);
+		$failed = '';
+		for my $command (@commands)
+		{
+			my ($stdout, $stderr);
+
+			last if $failed;
+			IPC::Run::run([ @$command, '-h', $node->host, '-p', $node->port ], '>', \$stdout, '2>', \$stderr);
+			$failed = "@$command: $stderr" if $? != 0 || $stderr ne '';
+		}
+		last if $failed !~ /-j2 .*deadlock detected/s;
+		drop_database('restored');
+	}
+	is($failed, '', "$name: is restored, and nobody is told anything");
+	return;
+}
+
+# Restore while names are checked, and compare.
 sub restore
 {
 	my ($name, @commands) = @_;
 
-	empty_database('restored', q(orm_ext.naming_check = 'error'));
-	is(run_client($node, "$name: @{$_}[0 .. 1]", @$_), '', "$name: nobody is told anything") for @commands;
+	run_restore($name, [ q(orm_ext.naming_check = 'error') ], @commands);
 	is_like_original($name, $node, 'restored');
 	is(text_of($node, 'restored') =~ s/restored/wild/gr, $text, "$name: a second dump is the same");
 	like(told($node, 'restored', $wrong), $answer{error}, "$name: other sessions are checked");
@@ -178,8 +203,7 @@ sub restore_with
 	my $name = "$where, $mode, $kind";
 
 	push @ways, $way;
-	ask($node, 'postgres', 'CREATE DATABASE restored');
-	is(join('', map { run_client($node, "$name: $_->[0]", @$_) } @commands), '', "$name: nobody is told anything");
+	run_restore($name, [], @commands);
 	is_like_original($name, $node, 'restored');
 	like(told($node, 'restored', $wrong), $answer{$mode}, "$name: it is in force");
 	drop_database('restored');
