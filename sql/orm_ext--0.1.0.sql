@@ -2494,7 +2494,7 @@ WHERE m.reltuples >= 10000 AND NOT m.is_partition
 			AND orm_ext.lint_has_conjunct(pg_get_expr(i.indpred, i.indrelid), m.live));
 
 COMMENT ON VIEW orm_ext.lint_soft_delete_index IS
-'Rule: a table under soft delete, with a primary key and 10,000 rows or more by the statistics, has no index with the condition for live rows, so that deleted rows, once there are many, slow down each look at the live ones. Source: the figures in README.md of orm_ext.';
+'Rule: a table under soft delete, with a primary key and 10,000 rows or more by the statistics, has no index with the condition for live rows, so that deleted rows, once there are many, slow down each look at the live ones. Source: doc/figures.md of orm_ext.';
 
 CREATE VIEW orm_ext.lint_policy_disabled AS
 SELECT DISTINCT 'policy_disabled' AS rule,

@@ -32,7 +32,7 @@ class Merges(Writes):
             self.seen['merge returning'] += 1
             returned = rng.choice(('merge_action()', f'merge_action(), {target.alias}.*',
                                    f'merge_action(), {target.alias}.qty, {source.alias}.k'))
-            # A known limit of 17, see README: what a BEFORE UPDATE trigger made of the row shows.
+            # A known limit of 17, see doc/soft-delete.md: what a BEFORE UPDATE trigger made of the row shows.
             if self.version < 180000 and target.relation.name == 't_bump':
                 returned = f'merge_action(), {source.alias}.k'
             sql += f' RETURNING {returned}'

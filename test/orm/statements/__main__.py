@@ -19,7 +19,7 @@ Every heading is a test:
 Errors and warnings show their SQLSTATE only.  A heading that ends in
 "(from PostgreSQL 17)" is left out on older servers.
 
-CLIENT can also be readme: the declarations that README.md recommends.
+CLIENT can also be readme: the declarations that doc/orms.md recommends.
 """
 
 import pathlib

@@ -1,9 +1,9 @@
-"""Tries the declarations that the ORM table of README.md recommends."""
+"""Tries the declarations that the table of doc/orms.md recommends."""
 
 import pathlib
 import re
 
-README = pathlib.Path(__file__).resolve().parents[3] / 'README.md'
+PAGE = pathlib.Path(__file__).resolve().parents[3] / 'doc' / 'orms.md'
 CALL = r'`(?:orm_ext\.)?((?:stamp|version|timestamps)\(.*?\))`'
 POSITIONS = {'stamp': [], 'version': ['version'],
              'timestamps': ['created', 'updated']}
@@ -12,7 +12,7 @@ POSITIONS = {'stamp': [], 'version': ['version'],
 def recommended():
     """Yields (ORM, declarations) of each row that shows some."""
     inside = False
-    for line in README.read_text().splitlines():
+    for line in PAGE.read_text().splitlines():
         if not line.startswith('|'):
             inside = False
         elif 'what to declare' in line:
