@@ -140,12 +140,18 @@ EXCEPTION WHEN SQLSTATE 'UNDO0' THEN
 END
 $$;
 
--- Compare a statement with a twin's, or with itself there.  What is said of a
--- violation of RESTRICT is told in the words of versions before 18.
+-- The words of versions before 18: violations of RESTRICT, and foreign keys that
+-- a partition has from its parent.
+CREATE FUNCTION compare.as_before_18(verdict text) RETURNS text
+LANGUAGE sql AS $$
+SELECT regexp_replace(regexp_replace(verdict, '^same, 23001 (.* violates) RESTRICT setting of (.*) is referenced from', 'same, 23503 \1 \2 is still referenced from'),
+					  '_fkey_(\d+")', '_fkey\1', 'g')
+$$;
+
+-- Compare a statement with a twin's, or with itself there.
 CREATE FUNCTION compare.fk(statement text, twin text DEFAULT NULL, who name DEFAULT 'none') RETURNS text
 LANGUAGE sql AS $$
-SELECT concat_ws('; ', regexp_replace(compare.verdict(s.answer, t.answer),
-									  '^same, 23001 (.* violates) RESTRICT setting of (.*) is referenced from', 'same, 23503 \1 \2 is still referenced from'),
+SELECT concat_ws('; ', compare.as_before_18(compare.verdict(s.answer, t.answer)),
 				 CASE WHEN s.seen <> t.seen THEN 'contents ' || compare.verdict(s.seen, t.seen) END, s.rows)
 FROM compare.outcome('soft', statement, who) AS s, compare.outcome('twin', coalesce(twin, statement), who) AS t
 $$;
