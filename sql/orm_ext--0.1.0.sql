@@ -790,6 +790,14 @@ COMMENT ON FUNCTION orm_ext.manage_new_tables() IS
 'Calls orm_ext.manage() for the tables that the DDL command at hand has created in the schemas that orm_ext.auto_manage lists; partitions, and tables that a dump creates, are left alone.
 Errors: 39P03 called outside an event trigger, and those of orm_ext.manage().';
 
+CREATE FUNCTION orm_ext.manage_new_keys() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_manage_new_keys';
+
+COMMENT ON FUNCTION orm_ext.manage_new_keys() IS
+'Makes the unique keys that the DDL command at hand has created hold among live rows, as orm_ext.enable_soft_delete() does, where their table is under soft delete and in the schemas that orm_ext.auto_manage lists; keys that a dump creates are left alone.
+Errors: 39P03 called outside an event trigger, and those of orm_ext.enable_soft_delete().';
+
 -- in PL/pgSQL, so that creating a table does not load the library where the setting is not made
 CREATE FUNCTION orm_ext.table_created() RETURNS event_trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -797,20 +805,24 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF current_setting('orm_ext.auto_manage', true) <> '' THEN
-		PERFORM orm_ext.manage_new_tables();
+		IF tg_tag IN ('ALTER TABLE', 'CREATE INDEX') THEN
+			PERFORM orm_ext.manage_new_keys();
+		ELSE
+			PERFORM orm_ext.manage_new_tables();
+		END IF;
 	END IF;
 END
 $$;
 
 COMMENT ON FUNCTION orm_ext.table_created() IS
-'Event trigger function: manages new tables where orm_ext.auto_manage says so. Errors: those of orm_ext.manage_new_tables().';
+'Event trigger function: manages new tables, and new unique keys, where orm_ext.auto_manage says so. Errors: those of orm_ext.manage_new_tables() and orm_ext.manage_new_keys().';
 
 CREATE EVENT TRIGGER orm_ext_table_created ON ddl_command_end
-WHEN TAG IN ('CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
+WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
 EXECUTE FUNCTION orm_ext.table_created();
 
 COMMENT ON EVENT TRIGGER orm_ext_table_created IS
-'Manages new tables where orm_ext.auto_manage says so.';
+'Manages new tables and new unique keys where orm_ext.auto_manage says so.';
 
 CREATE FUNCTION orm_ext.trigger_policies(function oid, arguments bytea)
 RETURNS TABLE (policy text, "column" name, options text[])

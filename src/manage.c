@@ -16,9 +16,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -27,11 +25,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
-#include "utils/varlena.h"
 
 #include "compat.h"
-#include "guc.h"
+#include "manage.h"
 #include "policy.h"
 #include "stamp/stamp.h"
 #include "util/names.h"
@@ -350,8 +346,8 @@ create_stamp_trigger(Oid relid, const Management *management, List *options)
 }
 
 /* Attach to one table what fits; return what was attached. */
-static List *
-manage_table(Oid relid, List *options)
+List *
+orm_manage_table(Oid relid, List *options)
 {
 	Management	management = plan_management(relid);
 	List	   *policies = create_stamp_trigger(relid, &management, options);
@@ -416,7 +412,7 @@ orm_manage(PG_FUNCTION_ARGS)
 	check_own_table(relid);
 	foreach(lc, orm_tables_to_treat(relid, ShareRowExclusiveLock))
 	{
-		List	   *attached = manage_table(lfirst_oid(lc), options);
+		List	   *attached = orm_manage_table(lfirst_oid(lc), options);
 
 		policies = list_concat(policies, attached);
 	}
@@ -474,69 +470,4 @@ orm_trigger_policies(PG_FUNCTION_ARGS)
 	}
 	return_policies(fcinfo, policies_of_trigger(&trigger), true);
 	return (Datum) 0;
-}
-
-/* Does orm_ext.auto_manage list a schema? */
-static bool
-is_auto_managed(const char *schema)
-{
-	List	   *schemas;
-
-	return SplitIdentifierString(pstrdup(orm_auto_manage), ',', &schemas) &&
-		orm_contains_name(schemas, schema);
-}
-
-/* Tables that the DDL command at hand has created, as the server tells it. */
-static List *
-new_tables(void)
-{
-	List	   *relids = NIL;
-	MemoryContext caller = CurrentMemoryContext;
-
-	SPI_connect();
-	if (SPI_execute("SELECT objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
-					" WHERE object_type = 'table' AND NOT in_extension"
-					" AND command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')",
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not ask for the tables that were created");
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-		MemoryContext spi = MemoryContextSwitchTo(caller);
-
-		relids = lappend_oid(relids, DatumGetObjectId(value));
-		MemoryContextSwitchTo(spi);
-	}
-	SPI_finish();
-	return relids;
-}
-
-PG_FUNCTION_INFO_V1(orm_manage_new_tables);
-
-/*
- * orm_ext.manage_new_tables() → void
- *
- * After a command that creates tables: manages those in the schemas that
- * orm_ext.auto_manage lists.  A dump brings the triggers of its tables along,
- * so with row_security = off, as pg_dump sets it, they are left alone.
- *
- * Errors: 39P03 outside an event trigger, and those of manage().
- */
-Datum
-orm_manage_new_tables(PG_FUNCTION_ARGS)
-{
-	ListCell   *lc;
-
-	if (creating_extension || !row_security)
-		PG_RETURN_VOID();
-	foreach(lc, new_tables())
-	{
-		Oid			relid = lfirst_oid(lc);
-
-		if (!get_rel_relispartition(relid) &&
-			is_auto_managed(get_namespace_name(get_rel_namespace(relid))))
-			(void) manage_table(relid, NIL);
-	}
-	PG_RETURN_VOID();
 }

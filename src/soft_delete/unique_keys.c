@@ -14,6 +14,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -22,6 +23,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -72,7 +74,7 @@ is_referenced(Oid index)
  * key stays goes without saying.
  */
 static const char *
-reason_to_stay(Relation index)
+reason_to_stay(Relation rel, Relation index)
 {
 	Form_pg_index form = index->rd_index;
 
@@ -84,6 +86,8 @@ reason_to_stay(Relation index)
 		return "It is deferrable, which an index among live rows cannot be.";
 	if (form->indisreplident)
 		return "It is the table's replica identity.";
+	if (!CheckRelationLockedByMe(rel, ShareLock, true))
+		return "It was created CONCURRENTLY, and to create it anew would lock the table.";
 	return NULL;
 }
 
@@ -173,7 +177,7 @@ plan_conversion(Relation rel, Relation index, List *predicate)
 static Conversion *
 plan_live(Relation rel, Relation index, Expr *live)
 {
-	const char *reason = reason_to_stay(index);
+	const char *reason = reason_to_stay(rel, index);
 
 	if (predicate_implied_by(list_make1(live), RelationGetIndexPredicate(index), false))
 		return NULL;
@@ -206,9 +210,16 @@ plan_all(Relation rel, Relation index, Expr *live)
 	return plan_conversion(rel, index, predicate);
 }
 
-/* Plan what is to be done to the unique keys of a table. */
+/* Was an index created, or made valid, by the transaction at hand? */
+static bool
+is_new(Relation index)
+{
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data));
+}
+
+/* Plan what is to be done to the unique keys of a table, or to those that are new. */
 static List *
-plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind)
+plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool only_new)
 {
 	Expr	   *live = orm_live_condition(marker, 1);
 	List	   *indexes = RelationGetIndexList(rel);
@@ -223,7 +234,8 @@ plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind)
 
 		/* the index of a partition follows that of its parent */
 		if ((form->indisunique || form->indisexclusion) && form->indisvalid &&
-			!form->indisprimary && !index->rd_rel->relispartition)
+			!form->indisprimary && !index->rd_rel->relispartition &&
+			(!only_new || is_new(index)))
 			conversion = kind == ORM_UNIQUE_KEYS_LIVE ?
 				plan_live(rel, index, live) : plan_all(rel, index, live);
 		if (conversion)
@@ -231,6 +243,23 @@ plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind)
 		index_close(index, NoLock);
 	}
 	return conversions;
+}
+
+/* Drop indexes and create them anew. */
+static void
+run_conversions(List *conversions)
+{
+	ListCell   *lc;
+
+	foreach(lc, conversions)
+	{
+		Conversion *conversion = lfirst(lc);
+
+		orm_run_ddl("%s", conversion->drop);
+		orm_run_ddl("%s", conversion->create);
+		if (conversion->comment)
+			orm_run_ddl("%s", conversion->comment);
+	}
 }
 
 /*
@@ -243,17 +272,19 @@ void
 orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind)
 {
 	Relation	rel = table_open(relid, NoLock);
-	List	   *conversions = plan_conversions(rel, marker, kind);
-	ListCell   *lc;
+	List	   *conversions = plan_conversions(rel, marker, kind, false);
 
 	table_close(rel, NoLock);
-	foreach(lc, conversions)
-	{
-		Conversion *conversion = lfirst(lc);
+	run_conversions(conversions);
+}
 
-		orm_run_ddl("%s", conversion->drop);
-		orm_run_ddl("%s", conversion->create);
-		if (conversion->comment)
-			orm_run_ddl("%s", conversion->comment);
-	}
+/* Make the unique keys hold among live rows that the DDL command at hand has created. */
+void
+orm_convert_new_keys(Oid relid, const OrmMarker *marker)
+{
+	Relation	rel = table_open(relid, NoLock);
+	List	   *conversions = plan_conversions(rel, marker, ORM_UNIQUE_KEYS_LIVE, true);
+
+	table_close(rel, NoLock);
+	run_conversions(conversions);
 }

@@ -20,5 +20,6 @@ typedef enum OrmUniqueKeys
 
 extern void orm_convert_unique_keys(Oid relid, const OrmMarker *marker,
 									OrmUniqueKeys kind);
+extern void orm_convert_new_keys(Oid relid, const OrmMarker *marker);
 
 #endif							/* ORM_UNIQUE_KEYS_H */

@@ -62,6 +62,7 @@ orm_pin_settings(void)
 
 	orm_set_for_level("search_path", "pg_catalog, pg_temp");
 	orm_set_for_level("orm_ext.naming_check", "off");
+	orm_set_for_level("orm_ext.auto_manage", "");
 	return level;
 }
 

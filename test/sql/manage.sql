@@ -211,6 +211,44 @@ CREATE TABLE late (id int);
 ALTER TABLE late ADD COLUMN version int;
 SELECT count(*) FROM orm_ext.managed WHERE "table" = 'late'::regclass;
 DROP TABLE late;
+-- unique keys that come later hold among live rows, too, unless they must not
+CREATE TABLE keyed (id int PRIMARY KEY, a int, b int, c int, d int, deleted_at timestamptz);
+CREATE UNIQUE INDEX keyed_a ON keyed (a);
+COMMENT ON INDEX keyed_a IS 'of a';
+CREATE UNIQUE INDEX ON keyed (lower(b::text)) WHERE b > 0;
+CREATE INDEX keyed_c ON keyed (c);
+ALTER TABLE keyed ADD CONSTRAINT keyed_b UNIQUE (a, b), ADD UNIQUE (c) DEFERRABLE, ADD COLUMN e int UNIQUE;
+CREATE UNIQUE INDEX CONCURRENTLY keyed_d ON keyed (d);
+CREATE UNIQUE INDEX IF NOT EXISTS keyed_a ON keyed (d);
+CREATE UNIQUE INDEX keyed_live ON keyed (d) WHERE deleted_at IS NULL;
+SELECT pg_get_indexdef(indexrelid), obj_description(indexrelid, 'pg_class') FROM pg_index WHERE indrelid = 'keyed'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+-- those that are there stay as their owner wants them
+SELECT FROM orm_ext.enable_soft_delete('keyed', unique_keys => 'all');
+ALTER TABLE keyed ADD COLUMN f int UNIQUE;
+SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'keyed'::regclass AND indpred IS NOT NULL ORDER BY 1;
+DROP TABLE keyed;
+-- of partitioned tables
+CREATE TABLE split (id int, a int, deleted_at timestamptz) PARTITION BY RANGE (id);
+CREATE TABLE split_1 PARTITION OF split FOR VALUES FROM (0) TO (10);
+CREATE UNIQUE INDEX split_a ON split (id, a);
+CREATE TABLE split_2 PARTITION OF split DEFAULT;
+CREATE UNIQUE INDEX split_2_a ON split_2 (a);
+SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid::regclass::text ~ '^split' ORDER BY indexrelid::regclass::text COLLATE "C";
+DROP TABLE split;
+-- not of other schemas, not of tables without soft delete, not in a restore
+CREATE TABLE public.elsewhere (id int, a int, deleted_at timestamptz);
+CREATE TRIGGER soft_delete BEFORE DELETE ON public.elsewhere FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+CREATE UNIQUE INDEX elsewhere_a ON public.elsewhere (a);
+CREATE TABLE plain (id int, a int UNIQUE);
+ALTER TABLE plain ADD UNIQUE (id);
+CREATE TABLE dumped (id int, a int, deleted_at timestamptz);
+SET row_security = off;
+CREATE UNIQUE INDEX dumped_a ON dumped (a);
+RESET row_security;
+CREATE INDEX dumped_id ON dumped (id);
+SELECT indexrelid::regclass FROM pg_index WHERE indisunique AND indpred IS NULL AND NOT indisprimary
+	AND indrelid IN ('public.elsewhere'::regclass, 'plain'::regclass, 'dumped'::regclass) ORDER BY 1;
+DROP TABLE public.elsewhere, plain, dumped;
 -- one that cannot be managed is made all the same
 CREATE TABLE misleading (id int, version text, updated_at timestamptz);
 SELECT policy FROM orm_ext.managed WHERE "table" = 'misleading'::regclass;

@@ -80,7 +80,7 @@ my $goes_on = q(
 			BEGIN
 				EXECUTE attempt;
 				RAISE NOTICE '%: passes', attempt;
-			EXCEPTION WHEN foreign_key_violation THEN
+			EXCEPTION WHEN foreign_key_violation OR restrict_violation THEN
 				RAISE NOTICE '%: %', attempt, SQLERRM;
 			END;
 		END LOOP;

@@ -100,8 +100,8 @@ sub client
 		{
 			$session->query('ROLLBACK');
 			$result->{ "ERROR " . (split / /, $error)[1] }++;
-			# a reference that there is no more, a delete that is refused, a row that has changed
-			push @{ $result->{odd} }, "$kind: $error" if $error !~ /^ERROR (23503|40001) /;
+			# a reference that there is no more, a delete that is refused (from 18 on 23001 for RESTRICT), a row that has changed
+			push @{ $result->{odd} }, "$kind: $error" if $error !~ /^ERROR (23503|23001|40001) /;
 			next;
 		}
 		my ($inserted) = map { /^INSERT 0 (\d+)/ ? $1 : () } @replies;

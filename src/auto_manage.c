@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * auto_manage.c
+ *		What is created in the schemas of orm_ext.auto_manage is managed.
+ *
+ * An event trigger calls these functions at the end of a DDL command.  What
+ * they do by DDL of their own is not managed again: orm_pin_settings() has the
+ * setting off meanwhile.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/varlena.h"
+
+#include "guc.h"
+#include "manage.h"
+#include "policy.h"
+#include "soft_delete/unique_keys.h"
+#include "util/names.h"
+#include "util/spi.h"
+
+/* Does orm_ext.auto_manage list the schema of a table? */
+static bool
+is_auto_managed(Oid relid)
+{
+	List	   *schemas;
+
+	return SplitIdentifierString(pstrdup(orm_auto_manage), ',', &schemas) &&
+		orm_contains_name(schemas, get_namespace_name(get_rel_namespace(relid)));
+}
+
+/*
+ * Is what the DDL command at hand creates to be managed at all?  An extension's
+ * script is not, and a dump brings triggers and keys along as they were:
+ * pg_dump has row_security off.
+ */
+static bool
+is_to_be_managed(void)
+{
+	return !creating_extension && row_security;
+}
+
+/* The tables, in managed schemas, that a query on the DDL command at hand finds. */
+static List *
+tables_of_command(const char *query)
+{
+	List	   *relids = NIL;
+	MemoryContext caller = CurrentMemoryContext;
+
+	SPI_connect();
+	if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not ask for what was created");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+														   SPI_tuptable->tupdesc, 1, &isnull));
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		if (!isnull && is_auto_managed(relid))
+			relids = list_append_unique_oid(relids, relid);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	return relids;
+}
+
+PG_FUNCTION_INFO_V1(orm_manage_new_tables);
+PG_FUNCTION_INFO_V1(orm_manage_new_keys);
+
+/*
+ * orm_ext.manage_new_tables() → void
+ *
+ * After a command that creates tables: manages those in the schemas that
+ * orm_ext.auto_manage lists, but for partitions.
+ *
+ * Errors: 39P03 outside an event trigger, and those of manage().
+ */
+Datum
+orm_manage_new_tables(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	if (!is_to_be_managed())
+		PG_RETURN_VOID();
+	foreach(lc, tables_of_command("SELECT objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
+								  " WHERE object_type = 'table' AND NOT in_extension"
+								  " AND command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')"))
+	{
+		if (!get_rel_relispartition(lfirst_oid(lc)))
+			(void) orm_manage_table(lfirst_oid(lc), NIL);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * orm_ext.manage_new_keys() → void
+ *
+ * After a command that creates indexes or constraints: unique keys of tables
+ * under soft delete, in the schemas that orm_ext.auto_manage lists, come to hold
+ * among live rows, as by enable_soft_delete().
+ *
+ * Errors: 39P03 outside an event trigger, and those of enable_soft_delete().
+ */
+Datum
+orm_manage_new_keys(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	if (!is_to_be_managed())
+		PG_RETURN_VOID();
+	foreach(lc, tables_of_command("SELECT CASE object_type WHEN 'table' THEN objid"
+								  " ELSE (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = objid) END"
+								  " FROM pg_catalog.pg_event_trigger_ddl_commands()"
+								  " WHERE object_type IN ('table', 'index') AND NOT in_extension"
+								  " AND command_tag IN ('ALTER TABLE', 'CREATE INDEX')"))
+	{
+		OrmMarker	marker;
+
+		if (!orm_soft_delete_marker(lfirst_oid(lc), &marker))
+			continue;
+		orm_begin_ddl();
+		orm_convert_new_keys(lfirst_oid(lc), &marker);
+		(void) orm_end_ddl();
+	}
+	PG_RETURN_VOID();
+}
