@@ -112,7 +112,7 @@ test:         ## every test on a throw-away server; ONLY="regress tap" runs only
 test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only these
 	@test/matrix $(MAJORS)
 
-check-core:   ## PostgreSQL's own suites with the library loaded; ASSERT=1: ours on an assert-enabled build
+check-core:   ## PostgreSQL's own suites with the library loaded; BUILD=assert, sanitize, valgrind: ours on such a build
 	@test/core $(MAJORS)
 
 oracle:       ## N (default 10000) random statements against the twin schema, half as many against the model, DDL against plain PostgreSQL, transactions on foreign keys against real deletes
