@@ -354,9 +354,21 @@ orm_relfilenumber(Relation rel)
 #endif
 }
 
+/* Is a foreign key temporal?  18 has such with PERIOD (89f908a6d0ac). */
+static inline bool
+orm_is_temporal(Form_pg_constraint form)
+{
+#if PG_VERSION_NUM >= 180000
+	return form->conperiod;
+#else
+	(void) form;
+	return false;
+#endif
+}
+
 /*
  * Is a foreign key one that is enforced, and compares by equality?  18 has NOT
- * ENFORCED (eec0040c4bcd) and temporal ones (89f908a6d0ac).
+ * ENFORCED ones (eec0040c4bcd).
  */
 static inline bool
 orm_is_plain_foreign_key(Form_pg_constraint form)

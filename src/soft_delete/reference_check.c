@@ -132,7 +132,7 @@ spared_reference(const Trigger *trigger)
 	if (!is_made_already && !orm_is_return())
 		return NULL;
 	reference = orm_read_reference(trigger->tgconstraint);
-	if (reference && !is_made_already && orm_is_kept(reference))
+	if (reference && (reference->temporal || (!is_made_already && orm_is_kept(reference))))
 		return NULL;
 	return reference;
 }

@@ -27,6 +27,7 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "policy.h"
 #include "references.h"
 
@@ -139,6 +140,7 @@ orm_read_reference(Oid constraint)
 	reference->referenced = form->confrelid;
 	reference->action = form->confdeltype;
 	reference->deferrable = form->condeferrable;
+	reference->temporal = orm_is_temporal(form);
 	DeconstructFkConstraintRow(tuple, &reference->nkeys,
 							   reference->referencing_columns,
 							   reference->referenced_columns,

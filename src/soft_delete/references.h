@@ -25,6 +25,7 @@ typedef struct OrmReference
 	Oid			referenced;
 	char		action;			/* its pg_constraint.confdeltype */
 	bool		deferrable;
+	bool		temporal;		/* its last columns are ranges that overlap */
 	int			nkeys;
 	AttrNumber	referencing_columns[INDEX_MAX_KEYS];
 	AttrNumber	referenced_columns[INDEX_MAX_KEYS];

@@ -9,6 +9,8 @@
  *		SELECT 1 FROM ONLY pk x WHERE key = $1 FOR KEY SHARE OF x
  *	- are there rows that refer to one that goes?
  *		SELECT 1 FROM ONLY fk x WHERE $1 = reference FOR KEY SHARE OF x
+ * (With PERIOD, the first one is a subquery, of which the ranges are put together,
+ * and the second one has such a subquery too.)
  * Neither says why it is asked: the second one is the same for a real DELETE,
  * which no row may be left behind by, be it deleted, and for a soft one, which
  * is about live rows.  So each gets a condition that is true for a live row as
@@ -45,6 +47,10 @@
 #include "soft_delete.h"
 #include "util/names.h"
 
+/* What decides on deleted rows. */
+#define REFERENCED_ROW_FUNCTION "deleted_row_is_free"
+#define REFERRING_ROW_FUNCTION "deleted_row_refers"
+
 /* Is the row that the server looks about one that is being deleted softly? */
 bool		orm_checking_deletion = false;
 
@@ -73,30 +79,49 @@ live_or(const OrmMarker *marker, Relation rel, const char *function)
 	return (Node *) makeBoolExpr(OR_EXPR, list_make2(orm_live_condition(marker, 1), call), -1);
 }
 
-/*
- * Have a query of the server's foreign keys tell live rows from deleted ones,
- * if its table is under soft delete.
- */
-void
-orm_rewrite_referential_query(Query *query)
+/* Have a query about one table tell live rows from deleted ones, if that is under soft delete. */
+static void
+tell_live_rows(Query *query, const char *function)
 {
-	RangeTblEntry *rte;
+	RangeTblEntry *rte = rt_fetch(1, query->rtable);
 	OrmMarker	marker;
 	Relation	rel;
-	const char *function;
 
-	if (query->commandType != CMD_SELECT || list_length(query->rtable) != 1)
-		return;
-	rte = rt_fetch(1, query->rtable);
 	if (rte->rtekind != RTE_RELATION || !orm_soft_delete_marker(rte->relid, &marker) ||
 		!orm_soft_delete_foreign_keys(rte->relid))
 		return;
-
-	function = looks_for_referenced_row(query) ? "deleted_row_is_free" : "deleted_row_refers";
 	rel = RelationIdGetRelation(rte->relid);
 	query->jointree->quals = make_and_qual(query->jointree->quals,
 										   live_or(&marker, rel, function));
 	RelationClose(rel);
+}
+
+/* Do so for what subqueries look for, which are rows that are referred to. */
+static bool
+tell_live_rows_walker(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		if (((Query *) node)->rtable != NIL)
+			tell_live_rows((Query *) node, REFERENCED_ROW_FUNCTION);
+		return query_tree_walker((Query *) node, tell_live_rows_walker, context, 0);
+	}
+	return expression_tree_walker(node, tell_live_rows_walker, context);
+}
+
+/*
+ * Have a query of the server's foreign keys tell live rows from deleted ones,
+ * where its tables are under soft delete.
+ */
+void
+orm_rewrite_referential_query(Query *query)
+{
+	if (query->commandType != CMD_SELECT || list_length(query->rtable) != 1)
+		return;
+	(void) query_tree_walker(query, tell_live_rows_walker, NULL, 0);
+	tell_live_rows(query, looks_for_referenced_row(query) ? REFERENCED_ROW_FUNCTION : REFERRING_ROW_FUNCTION);
 }
 
 /* The row that one of the functions below is given. */
@@ -169,11 +194,17 @@ is_referred_to_by(GivenRow *row, const OrmReference *reference, bool own)
 				  reference->referenced_columns);
 }
 
-/* Is the row there, live or deleted, that the given one refers to by a foreign key? */
+/*
+ * Is the row there, live or deleted, that the given one refers to by a foreign
+ * key?  Of the several that a PERIOD may need, the server has just found some
+ * missing.
+ */
 static bool
 referenced_row_exists(GivenRow *row, const OrmReference *reference)
 {
-	return has_null(row, reference->nkeys, reference->referencing_columns) ||
+	if (has_null(row, reference->nkeys, reference->referencing_columns))
+		return true;
+	return !reference->temporal &&
 		finds_row(row, reference, ORM_FIND_REFERENCED_ROW, reference->referencing_columns);
 }
 

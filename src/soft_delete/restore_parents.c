@@ -107,8 +107,30 @@ key_condition(const OrmReference *reference)
 }
 
 /*
- * The query for the keys that no row has which is live or comes back: each as
- * texts, the number of rows, and whether there is a deleted row for it.
+ * The condition that no row has a key, k, which is live or comes back; with
+ * PERIOD, that such rows do not cover it.
+ */
+static char *
+missing_condition(const OrmReference *reference, const char *parent, const char *condition)
+{
+	Oid			relid = reference->referenced;
+	char	   *live = orm_live_rows_sql(relid, "p");
+	char	   *returning = psprintf("%s AND p.tableoid = o.rel AND p.ctid = o.tid",
+									 orm_deleted_rows_sql(relid, "p"));
+
+	if (reference->temporal)
+		return psprintf("NOT coalesce(k.k%d <@ (SELECT range_agg(p.%s) FROM %s WHERE %s AND"
+						" (%s OR EXISTS (SELECT FROM " ORM_PLACE_NAME " AS o WHERE %s))), false)",
+						reference->nkeys, referenced_column(reference, reference->nkeys - 1),
+						parent, condition, live, returning);
+	return psprintf("NOT EXISTS (SELECT FROM %s WHERE %s AND %s)"
+					" AND NOT EXISTS (SELECT FROM %s, " ORM_PLACE_NAME " AS o WHERE %s AND %s)",
+					parent, condition, live, parent, condition, returning);
+}
+
+/*
+ * The query for the keys whose parents are missing: each as texts, the number
+ * of rows, and whether there is a deleted row for it.
  */
 static char *
 missing_query(const OrmReference *reference)
@@ -122,14 +144,9 @@ missing_query(const OrmReference *reference)
 	for (int i = 0; i < reference->nkeys; i++)
 		appendStringInfo(&list, "format('%%s', k.k%d), ", i + 1);
 	return psprintf("SELECT %sk.n, EXISTS (SELECT FROM %s WHERE %s AND %s)"
-					" FROM " KEY_NAME " AS k"
-					" WHERE NOT EXISTS (SELECT FROM %s WHERE %s AND %s)"
-					" AND NOT EXISTS (SELECT FROM %s, " ORM_PLACE_NAME " AS o"
-					" WHERE %s AND %s AND p.tableoid = o.rel AND p.ctid = o.tid)",
-					list.data,
-					parent, condition, orm_deleted_rows_sql(relid, "p"),
-					parent, condition, orm_live_rows_sql(relid, "p"),
-					parent, condition, orm_deleted_rows_sql(relid, "p"));
+					" FROM " KEY_NAME " AS k WHERE %s",
+					list.data, parent, condition, orm_deleted_rows_sql(relid, "p"),
+					missing_condition(reference, parent, condition));
 }
 
 /* Describe what that query returns. */
@@ -167,19 +184,21 @@ parent_condition(const OrmReference *reference, char **values)
 
 	initStringInfo(&text);
 	for (int i = 0; i < reference->nkeys; i++)
-		appendStringInfo(&text, "%s%s = %s", i > 0 ? " AND " : "",
-						 referenced_column(reference, i), quote_literal_cstr(values[i]));
+		appendStringInfo(&text, "%s%s %s %s", i > 0 ? " AND " : "",
+						 referenced_column(reference, i),
+						 reference->temporal && i == reference->nkeys - 1 ? "&&" : "=",
+						 quote_literal_cstr(values[i]));
 	return text.data;
 }
 
-/* The call that restores the parent that has a key. */
+/* The call that restores the parent that has a key, or the parents. */
 static char *
 remedy(const OrmReference *reference, char **values)
 {
 	const char *table = quote_literal_cstr(orm_relid_name(reference->referenced));
 	StringInfoData text;
 
-	if (!refers_to_primary_key(reference))
+	if (reference->temporal || !refers_to_primary_key(reference))
 		return psprintf("orm_ext.restore_where(%s, %s)", table,
 						quote_literal_cstr(parent_condition(reference, values)));
 	if (reference->nkeys == 1)
