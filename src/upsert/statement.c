@@ -8,7 +8,7 @@
  *	INSERT INTO t (...)
  *	SELECT ... FROM store s
  *		LEFT JOIN LATERAL (SELECT ... FROM t WHERE t.key = s.key
- *			AND upsert_found(...) OFFSET 0 | FOR NO KEY UPDATE) e ON true
+ *			AND upsert_found(...) OFFSET 0 | FOR [NO KEY] UPDATE) e ON true
  *	WHERE upsert_takes(...)
  *	ON CONFLICT (key) DO UPDATE SET ... WHERE upsert_conflicts(...)
  *	RETURNING ...
@@ -20,7 +20,8 @@
  *
  * Where the row on its way is filled from the existing one, that is locked
  * first: what was filled in must not come from a row that is gone when it is
- * inserted.  The lock is the one that the update takes anyway.
+ * inserted.  The lock is the one that the update takes anyway, or that DELETE
+ * takes where the update may mark the row.
  *
  *-------------------------------------------------------------------------
  */
@@ -306,6 +307,21 @@ write_question(StringInfo sql, Relation rel, const OrmUpsertTarget *target, cons
 	appendStringInfoString(sql, ") END");
 }
 
+/*
+ * How the row that exists is locked: as the update of it would, and as DELETE
+ * does if the update may mark it as deleted (soft_delete/row_lock.c).
+ */
+static const char *
+locking_clause(const OrmUpsertTarget *target)
+{
+	if (!target->locks)
+		return " OFFSET 0";
+	if (target->soft_delete && bms_is_member(target->marker.attno, target->update) &&
+		orm_soft_delete_foreign_keys(target->relid))
+		return " FOR UPDATE";
+	return " FOR NO KEY UPDATE";
+}
+
 /* FROM the table the row that exists */
 static void
 write_look_up(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
@@ -313,7 +329,7 @@ write_look_up(StringInfo sql, Relation rel, const OrmUpsertTarget *target)
 	appendStringInfoString(sql, " FROM ");
 	write_table(sql, rel, target->alias);
 	write_question(sql, rel, target, "orm_ext.upsert_found(s.ordinal, ");
-	appendStringInfoString(sql, target->locks ? " FOR NO KEY UPDATE" : " OFFSET 0");
+	appendStringInfoString(sql, locking_clause(target));
 }
 
 /* FROM the store, and the row that exists */
