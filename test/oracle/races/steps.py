@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 LEVELS = ('READ COMMITTED', 'READ COMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 PARENTS = (1, 1, 1, 1, 2, 3)   # the first one is much in demand
+MOVING_PARENT = 4           # gets another key; no row that goes refers to it, which would be in the way
 GONE_PARENT = 9             # is deleted before the sessions begin
 ACTIONS = ('ON DELETE CASCADE', 'ON DELETE CASCADE', 'ON DELETE CASCADE', 'ON DELETE RESTRICT', '', 'DEFERRABLE',
            'DEFERRABLE INITIALLY DEFERRED', 'ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED')
@@ -53,7 +54,8 @@ class Step:
 
 def tables(rng):
     """Parents, children of each kind, and children's children."""
-    made = [Table('parent', partitioned=rng.random() < 0.2, rows=tuple((key, None) for key in sorted(set(PARENTS))),
+    made = [Table('parent', partitioned=rng.random() < 0.2,
+                  rows=tuple((key, None) for key in sorted({*PARENTS, MOVING_PARENT})),
                   gone=((GONE_PARENT, None),))]
     for number, name in enumerate(('child', 'other')):
         base = 10 * (number + 1)
@@ -116,28 +118,35 @@ class Steps:
         rows = self.tables[name].rows
         return self.rng.choice(rows + 2 * rows[:1])[0]
 
-    def delete_of(self, session, kind, name, condition):
+    def delete_of(self, session, kind, name, row):
         """A DELETE in one of its forms."""
-        delete = f'DELETE FROM {name} WHERE {condition}'
-        form = self.rng.randrange(5)
+        delete = f'DELETE FROM {name} WHERE id = {row}'
+        merge = f'MERGE INTO {name} USING (SELECT 1) AS one ON id = {row} WHEN MATCHED'
+        form = self.rng.randrange(8)
         if form == 1:
             return self.step(session, kind,
-                             f'UPDATE {name} SET deleted_at = now() WHERE {condition} AND deleted_at IS NULL', delete)
+                             f'UPDATE {name} SET deleted_at = now() WHERE id = {row} AND deleted_at IS NULL', delete)
         if form == 2:
-            return self.step(session, kind, f'MERGE INTO {name} USING (SELECT 1) AS one ON {condition}'
-                                            ' WHEN MATCHED THEN DELETE')
+            return self.step(session, kind, f'{merge} THEN DELETE')
         if form == 3:
             return self.step(session, kind, f'WITH gone AS ({delete} RETURNING id) SELECT id FROM gone')
+        if form == 4:
+            return self.step(session, kind, f'{merge} AND deleted_at IS NULL THEN UPDATE SET deleted_at = now()',
+                             f'{merge} THEN DELETE')
+        if form == 5:
+            return self.step(session, kind,
+                             f'INSERT INTO {name} (id, deleted_at) VALUES ({row}, now()) ON CONFLICT (id) DO UPDATE'
+                             f' SET deleted_at = excluded.deleted_at WHERE {name}.deleted_at IS NULL', delete)
         return self.step(session, kind, delete)
 
     def delete_parent(self, session):
         """A row goes that others may refer to."""
-        return self.delete_of(session, 'delete parent', 'parent', f"id = {self.row('parent')}")
+        return self.delete_of(session, 'delete parent', 'parent', self.row('parent'))
 
     def delete(self, session):
         """A row goes that refers to one."""
         name = self.rng.choice(('child', 'other', 'below'))
-        return self.delete_of(session, 'delete', name, f'id = {self.row(name)}')
+        return self.delete_of(session, 'delete', name, self.row(name))
 
     def reference(self, name):
         """A value for a reference."""
@@ -150,7 +159,10 @@ class Steps:
         """A new reference."""
         name = self.rng.choice(('child', 'child', 'other', 'below'))
         self.fresh += 1
-        return self.step(session, 'insert', f'INSERT INTO {name} VALUES ({self.fresh}, {self.reference(name)})')
+        up = self.reference(name)
+        if self.tables[name].refers_to == 'parent' and self.rng.random() < 0.15:
+            up = MOVING_PARENT
+        return self.step(session, 'insert', f'INSERT INTO {name} VALUES ({self.fresh}, {up})')
 
     def refer(self, session):
         """A changed reference."""
@@ -172,9 +184,9 @@ class Steps:
         return self.step(session, 'lock', f'SELECT id FROM {name} WHERE id = {self.row(name)} {self.rng.choice(LOCKS)}')
 
     def key(self, session):
-        """A change of a key: of one that no deleted row refers to, which would be in the way."""
+        """A change of a key."""
         self.fresh += 1
-        return self.step(session, 'key', f'UPDATE parent SET id = {self.fresh} WHERE id = 3')
+        return self.step(session, 'key', f'UPDATE parent SET id = {self.fresh} WHERE id = {MOVING_PARENT}')
 
     def bring_back(self, session, kind, name):
         """A row comes back; in the twin it is inserted anew."""
