@@ -114,6 +114,18 @@ orm_column_is_not_null(TupleDesc desc, AttrNumber attno)
 #define orm_is_by_source(action) ((void) (action), false)
 #endif
 
+/* The actions of a MERGE on rows of a table that exist (17: commit 0294df2f1). */
+static inline List *
+orm_merge_actions_on_rows(const ResultRelInfo *rri)
+{
+#if PG_VERSION_NUM >= 170000
+	return list_concat_copy(rri->ri_MergeActions[MERGE_WHEN_MATCHED],
+							rri->ri_MergeActions[MERGE_WHEN_NOT_MATCHED_BY_SOURCE]);
+#else
+	return rri->ri_matchedMergeAction;
+#endif
+}
+
 /* RETURNING can name the old and the new row (18: commit 80feb727c). */
 #if PG_VERSION_NUM >= 180000
 #define ORM_HAVE_RETURNING_OLD 1
@@ -270,6 +282,21 @@ orm_exec_range_table(EState *estate, Relation rel, AclMode permissions,
 #define orm_eval_plan_qual_init(epqstate, estate) \
 	EvalPlanQualInit(epqstate, estate, NULL, NIL, -1)
 #endif
+
+/* ExecCheckIndexConstraints() can pass over a row itself (18: commit 9758174e2). */
+static inline bool
+orm_check_index_constraints(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
+							ItemPointer conflict, List *arbiters)
+{
+#if PG_VERSION_NUM >= 180000
+	ItemPointerData none;
+
+	ItemPointerSetInvalid(&none);
+	return ExecCheckIndexConstraints(result, slot, estate, conflict, &none, arbiters);
+#else
+	return ExecCheckIndexConstraints(result, slot, estate, conflict, arbiters);
+#endif
+}
 
 /*
  * ExecInsertIndexTuples() can leave out all but summarizing indexes (16: commit

@@ -35,6 +35,7 @@
 #include "cascade.h"
 #include "plan_rows.h"
 #include "references.h"
+#include "row_lock.h"
 #include "soft_delete.h"
 #include "transition.h"
 
@@ -177,8 +178,14 @@ watch_partition(void *arg, TupleTableSlot *row)
 	ResultRelInfo *rri = ExecFindPartition(mtstate, mtstate->rootResultRelInfo,
 										   mtstate->mt_partition_tuple_routing, row, estate);
 
-	if (list_length(estate->es_tuple_routing_result_relations) > known)
-		(void) watch_relation(estate, rri, false);
+	if (list_length(estate->es_tuple_routing_result_relations) > known &&
+		watch_relation(estate, rri, false))
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+
+		orm_lock_for_upsert(mtstate, rri);
+		MemoryContextSwitchTo(oldcontext);
+	}
 }
 
 /* Watch the partitions that an upsert may change, if it may change the marker. */
@@ -334,9 +341,9 @@ enter_relation(WatchedStatement *statement, Relation rel)
 }
 
 /*
- * Lock a row that is to be marked as a DELETE would (row_lock.c).  A DELETE or an
- * UPDATE of the marker has done so already, before the executor took
- * a weaker lock; of a MERGE, an upsert, or a trigger that marks rows, nobody
+ * Lock a row that is to be marked as a DELETE would.  As a rule that is done,
+ * before the executor took a weaker lock (row_lock.c); but that a trigger marks
+ * the row, or that an upsert meets one which has only just been inserted, nobody
  * could tell before.
  */
 static void
