@@ -107,6 +107,22 @@ AS 'MODULE_PATHNAME', 'orm_is_own_change';
 COMMENT ON FUNCTION orm_ext.is_own_change(xid) IS
 'Has the transaction, or a subtransaction of it, written a row? Argument: the row''s xmin.';
 
+CREATE FUNCTION orm_ext.is_unchecked(xmin xid, rel oid, place tid, foreign_key internal) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_is_unchecked';
+
+COMMENT ON FUNCTION orm_ext.is_unchecked(xid, oid, tid, internal) IS
+'Condition that orm_ext adds to the server''s check of a reference upon an UPDATE: may it not have been checked yet as it was before?
+Arguments: the row''s xmin, tableoid and ctid before the UPDATE; the foreign key, which only the server can give.';
+
+CREATE FUNCTION orm_ext.is_dangling(referencing record, foreign_key internal) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_is_dangling';
+
+COMMENT ON FUNCTION orm_ext.is_dangling(record, internal) IS
+'Condition that orm_ext adds to the server''s check of a reference upon an UPDATE: is the row not there, live or deleted, that a deleted row refers to?
+Arguments: the row after the UPDATE; the foreign key, which only the server can give.';
+
 CREATE FUNCTION orm_ext.deleted_row_refers(referencing record, xmin xid) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_deleted_row_refers';

@@ -134,7 +134,7 @@ next_process_utility(PlannedStmt *pstmt, const char *query_string,
 								params, query_env, dest, qc);
 }
 
-/* How does a utility statement change what the queries inside it see? */
+/* How does a utility statement change what the queries inside it see, or are for? */
 static OrmUtilityScope
 utility_scope(Node *stmt)
 {
@@ -144,6 +144,8 @@ utility_scope(Node *stmt)
 			return ORM_SCOPE_ALTER_TABLE;
 		case T_RefreshMatViewStmt:
 			return ORM_SCOPE_REFRESH;
+		case T_ConstraintsSetStmt:
+			return ORM_SCOPE_SET_CONSTRAINTS;
 		case T_CreateTableAsStmt:
 			if (castNode(CreateTableAsStmt, stmt)->objtype == OBJECT_MATVIEW)
 				return ORM_SCOPE_REFRESH;

@@ -68,8 +68,8 @@ orm_note_constraints_set(void)
 }
 
 /* May a check have to wait until the end of the transaction? */
-static bool
-may_be_deferred(const Trigger *trigger)
+bool
+orm_may_be_deferred(const Trigger *trigger)
 {
 	return trigger->tgdeferrable &&
 		(trigger->tginitdeferred ||
@@ -195,7 +195,7 @@ check_row(Round *round, Trigger *trigger, TriggerEvent event)
 	if (event == TRIGGER_EVENT_DELETE &&
 		!RI_FKey_pk_upd_check_required(trigger, round->rel, round->row, NULL))
 		return;
-	if (may_be_deferred(trigger))
+	if (orm_may_be_deferred(trigger))
 		queue_trigger(round, trigger, event);
 	else
 		call_trigger(round, trigger, event);

@@ -71,6 +71,13 @@ column_of(Oid relid, AttrNumber attno)
 	return psprintf("x.%s", quote_identifier(get_attname(relid, attno, false)));
 }
 
+/* Is a query about the row that is referred to, rather than those that refer to it? */
+static bool
+is_about_referenced_row(OrmReferencePurpose purpose)
+{
+	return purpose == ORM_FIND_REFERENCED_ROW || purpose == ORM_LOCK_REFERENCED_ROW;
+}
+
 /* Append the conditions on the columns of a foreign key. */
 static void
 append_conditions(StringInfo query, const OrmReference *reference, OrmReferencePurpose purpose)
@@ -83,7 +90,7 @@ append_conditions(StringInfo query, const OrmReference *reference, OrmReferenceP
 		char	   *referenced = given;
 		char	   *referencing = given;
 
-		if (purpose == ORM_FIND_REFERENCED_ROW)
+		if (is_about_referenced_row(purpose))
 			referenced = column_of(reference->referenced, reference->referenced_columns[i]);
 		else
 			referencing = column_of(reference->referencing, reference->referencing_columns[i]);
@@ -137,10 +144,13 @@ write_query(const OrmReference *reference, OrmReferencePurpose purpose)
 				appendStringInfoString(&query, " AND orm_ext.is_own_change(x.xmin)");
 			break;
 		case ORM_FIND_REFERENCED_ROW:
+		case ORM_LOCK_REFERENCED_ROW:
 			appendStringInfo(&query, "SELECT FROM %s%s AS x",
 							 orm_only(reference->referenced), orm_relid_name(reference->referenced));
 			append_conditions(&query, reference, purpose);
 			appendStringInfoString(&query, and_all(reference->referenced));
+			if (purpose == ORM_LOCK_REFERENCED_ROW)
+				appendStringInfoString(&query, " FOR KEY SHARE OF x");
 			break;
 	}
 	return query.data;
@@ -159,7 +169,7 @@ parameter_type(const OrmReference *reference, OrmReferencePurpose purpose, int i
 {
 	if (purpose == ORM_CASCADE_FROM_ROWS)
 		return orm_reference_array_type(reference, i);
-	if (purpose == ORM_FIND_REFERENCED_ROW)
+	if (is_about_referenced_row(purpose))
 		return get_atttype(reference->referencing, reference->referencing_columns[i]);
 	return get_atttype(reference->referenced, reference->referenced_columns[i]);
 }
@@ -222,7 +232,7 @@ orm_run_reference_plan(const OrmReference *reference, OrmReferencePurpose purpos
 					   void (*about_to_run) (const char *query, void *arg), void *arg)
 {
 	bool		is_change = purpose == ORM_CASCADE_FROM_ROW || purpose == ORM_CASCADE_FROM_ROWS;
-	Oid			table = purpose == ORM_FIND_REFERENCED_ROW ? reference->referenced : reference->referencing;
+	Oid			table = is_about_referenced_row(purpose) ? reference->referenced : reference->referencing;
 	Snapshot	snapshot = InvalidSnapshot;
 	Snapshot	crosscheck = InvalidSnapshot;
 	ReferencePlan *kept;

@@ -19,7 +19,8 @@ typedef enum OrmReferencePurpose
 	ORM_CASCADE_FROM_ROWS,		/* ... to some rows */
 	ORM_FIND_REFERRING_ROW,		/* is there a live row that refers to a row? */
 	ORM_FIND_OWN_REFERRING_ROW, /* ... that this transaction has written? */
-	ORM_FIND_REFERENCED_ROW		/* is the row there that a row refers to? */
+	ORM_FIND_REFERENCED_ROW,	/* is the row there that a row refers to? */
+	ORM_LOCK_REFERENCED_ROW		/* ... and will it stay? */
 } OrmReferencePurpose;
 
 extern Oid	orm_reference_array_type(const OrmReference *reference, int i);

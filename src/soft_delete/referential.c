@@ -132,29 +132,39 @@ typedef struct GivenRow
 	TupleDesc	desc;
 } GivenRow;
 
-/*
- * Take a row apart.  The answers would tell a role of rows that it may not see,
- * so they are given to the server's queries alone.  Error: 42501.
- */
+/* Take a row apart. */
 static void
-read_row(FunctionCallInfo fcinfo, GivenRow *row)
+read_row(HeapTupleHeader header, GivenRow *row)
 {
-	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
 	Oid			type = HeapTupleHeaderGetTypeId(header);
 
 	row->relid = get_typ_typrelid(type);
-	if (!InNoForceRLSOperation() || !OidIsValid(row->relid))
+	row->desc = lookup_rowtype_tupdesc(type, HeapTupleHeaderGetTypMod(header));
+	row->tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&row->tuple.t_self);
+	row->tuple.t_tableOid = InvalidOid;
+	row->tuple.t_data = header;
+}
+
+/*
+ * Take the row apart that one of the server's queries has found.  The answers
+ * would tell a role of rows that it may not see, so they are given to these
+ * queries alone.  Error: 42501.
+ */
+static void
+read_row_of_query(FunctionCallInfo fcinfo, GivenRow *row)
+{
+	HeapTupleHeader header = PG_GETARG_HEAPTUPLEHEADER(0);
+
+	if (!InNoForceRLSOperation() ||
+		!OidIsValid(get_typ_typrelid(HeapTupleHeaderGetTypeId(header))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for function %s",
 						get_func_name(fcinfo->flinfo->fn_oid)),
 				 errdetail("It is called by the server's checks of foreign keys only."),
 				 errhint("Look at the tables themselves: SELECT * FROM orm_ext.managed;")));
-	row->desc = lookup_rowtype_tupdesc(type, HeapTupleHeaderGetTypMod(header));
-	row->tuple.t_len = HeapTupleHeaderGetDatumLength(header);
-	ItemPointerSetInvalid(&row->tuple.t_self);
-	row->tuple.t_tableOid = InvalidOid;
-	row->tuple.t_data = header;
+	read_row(header, row);
 }
 
 /* Does a search along a foreign key find a row?  The key is taken from the given one. */
@@ -214,13 +224,15 @@ referenced_row_exists(GivenRow *row, const OrmReference *reference)
  * RESTRICT and NO ACTION look whether the row is there again before they look
  * who refers to it, by the query that checks references; where somebody does, it
  * is not.  By other foreign keys, the row that is being checked is one that this
- * transaction has written.  A check that was deferred may be of a row that has
- * referred to the deleted one all the time, and may go on with that.
+ * transaction has written.  Where live rows keep their references, a check
+ * that was deferred may be of a row that has referred to the deleted one all the
+ * time, and may go on with that; the other foreign keys count only where a new
+ * reference may be checked.
  */
 static bool
 is_spoken_for(GivenRow *row, const OrmReference *reference)
 {
-	if (orm_is_kept(reference) && reference->deferrable)
+	if (orm_is_kept(reference) && (reference->deferrable || !orm_may_check_at_once()))
 		return false;
 	return is_referred_to_by(row, reference, orm_is_kept(reference) ||
 							 reference->action == FKCONSTR_ACTION_CASCADE);
@@ -252,7 +264,7 @@ orm_deleted_row_is_free(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	if (!row_security && !TransactionIdIsCurrentTransactionId(PG_GETARG_TRANSACTIONID(1)))
 		PG_RETURN_BOOL(true);
-	read_row(fcinfo, &row);
+	read_row_of_query(fcinfo, &row);
 	foreach(lc, orm_references_to(row.relid))
 		is_free = is_free && !is_spoken_for(&row, lfirst(lc));
 	ReleaseTupleDesc(row.desc);
@@ -288,9 +300,33 @@ orm_deleted_row_refers(PG_FUNCTION_ARGS)
 
 	if (orm_checking_deletion)
 		PG_RETURN_BOOL(false);
-	read_row(fcinfo, &row);
+	read_row_of_query(fcinfo, &row);
 	foreach(lc, orm_all_references_of(row.relid))
 		dangles = dangles || !referenced_row_exists(&row, lfirst(lc));
 	ReleaseTupleDesc(row.desc);
 	PG_RETURN_BOOL(dangles);
+}
+
+PG_FUNCTION_INFO_V1(orm_is_dangling);
+
+/*
+ * orm_ext.is_dangling(referencing record, foreign_key internal) → boolean
+ *
+ * Is the row not there, live or deleted, that a row refers to by a foreign key
+ * (OrmReference)?  If it is, it is locked so that it stays.  Of a row that has a
+ * null in its key, it is left to the server to say.  For conditions of triggers
+ * (reference_check.c).
+ */
+Datum
+orm_is_dangling(PG_FUNCTION_ARGS)
+{
+	const OrmReference *reference = (OrmReference *) PG_GETARG_POINTER(1);
+	GivenRow	row;
+	bool		result;
+
+	read_row(PG_GETARG_HEAPTUPLEHEADER(0), &row);
+	result = has_null(&row, reference->nkeys, reference->referencing_columns) ||
+		!finds_row(&row, reference, ORM_LOCK_REFERENCED_ROW, reference->referencing_columns);
+	ReleaseTupleDesc(row.desc);
+	PG_RETURN_BOOL(result);
 }

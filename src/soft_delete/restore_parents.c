@@ -13,6 +13,8 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
@@ -286,6 +288,29 @@ missing_by_reference(OrmRestore *restore, const OrmReference *reference)
 	return result;
 }
 
+/* The foreign keys (OrmReference *) of a table, and those that partitions of it have for themselves. */
+static List *
+references_of_tree(Oid relid)
+{
+	List	   *result = orm_references_of(relid);
+	ListCell   *member;
+	ListCell   *lc;
+
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return result;
+	foreach(member, find_all_inheritors(relid, AccessShareLock, NULL))
+	{
+		if (lfirst_oid(member) == relid)
+			continue;
+		foreach(lc, orm_references_of(lfirst_oid(member)))
+		{
+			if (!OidIsValid(((OrmReference *) lfirst(lc))->parent))
+				result = lappend(result, lfirst(lc));
+		}
+	}
+	return result;
+}
+
 /* All parents that are missing when the rows of a preview come back (OrmRestoreProblem *). */
 List *
 orm_find_missing_parents(OrmRestore *restore)
@@ -296,7 +321,7 @@ orm_find_missing_parents(OrmRestore *restore)
 
 	foreach(table, restore->tables)
 	{
-		foreach(lc, orm_references_of(((OrmRestoredTable *) lfirst(table))->relid))
+		foreach(lc, references_of_tree(((OrmRestoredTable *) lfirst(table))->relid))
 		{
 			if (!orm_is_kept(lfirst(lc)))
 				result = list_concat(result, missing_by_reference(restore, lfirst(lc)));

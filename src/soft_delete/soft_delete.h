@@ -98,13 +98,15 @@ typedef enum OrmUtilityScope
 {
 	ORM_SCOPE_ORDINARY,
 	ORM_SCOPE_ALTER_TABLE,
-	ORM_SCOPE_REFRESH
+	ORM_SCOPE_REFRESH,
+	ORM_SCOPE_SET_CONSTRAINTS
 } OrmUtilityScope;
 
 extern OrmDeletedRows orm_visible_rows(void);
 extern bool orm_deletes_for_good(void);
 extern bool orm_set_cascading(bool is_cascade);
 extern bool orm_is_referential_query(const char *query_string);
+extern bool orm_is_setting_constraints(void);
 extern void orm_enter_scope(OrmUtilityScope scope);
 extern void orm_leave_scope(OrmUtilityScope scope);
 
@@ -116,6 +118,8 @@ extern bool orm_checking_deletion;
 extern void orm_rewrite_referential_query(Query *query);
 
 /* reference_check.c: checks of references that have not changed */
+extern bool orm_may_check_at_once(void);
+extern void orm_spare_checks_of(EState *estate, ResultRelInfo *rri);
 extern void orm_spare_reference_checks(QueryDesc *query_desc);
 
 /* truncate.c */

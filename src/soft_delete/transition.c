@@ -58,9 +58,6 @@ static dlist_head statements = DLIST_STATIC_INIT(statements);
 /* Where rows are noted while they are held back, NULL if they are not. */
 static OrmTransitions *held = NULL;
 
-/* Is what follows from a DELETE, and from nothing else, being seen to? */
-bool		orm_acting_for_delete = false;
-
 /* Is the next statement one that brings rows back?  And along which foreign key? */
 static bool next_returns = false;
 static Oid	next_along = InvalidOid;
@@ -178,17 +175,26 @@ watch_partition(void *arg, TupleTableSlot *row)
 	ResultRelInfo *rri = ExecFindPartition(mtstate, mtstate->rootResultRelInfo,
 										   mtstate->mt_partition_tuple_routing, row, estate);
 
-	if (list_length(estate->es_tuple_routing_result_relations) > known &&
-		watch_relation(estate, rri, false))
-	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+	MemoryContext oldcontext;
 
+	if (list_length(estate->es_tuple_routing_result_relations) == known)
+		return;
+	oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
+	if (watch_relation(estate, rri, false))
 		orm_lock_for_upsert(mtstate, rri);
-		MemoryContextSwitchTo(oldcontext);
-	}
+	orm_spare_checks_of(estate, rri);
+	MemoryContextSwitchTo(oldcontext);
 }
 
-/* Watch the partitions that an upsert may change, if it may change the marker. */
+/* Does it matter which partitions an upsert gets to: for their marker, or their references? */
+static bool
+concerns_partitions(EState *estate, ResultRelInfo *root)
+{
+	return may_delete_rows(estate, root) ||
+		orm_refers(root->ri_TrigDesc, RelationGetRelid(root->ri_RelationDesc));
+}
+
+/* Watch the partitions that an upsert may change. */
 static bool
 watch_upsert(PlanState *state)
 {
@@ -197,62 +203,9 @@ watch_upsert(PlanState *state)
 	if (state == NULL || !IsA(state, ModifyTableState) ||
 		((ModifyTable *) state->plan)->onConflictAction != ONCONFLICT_UPDATE ||
 		mtstate->mt_partition_tuple_routing == NULL ||
-		!may_delete_rows(state->state, mtstate->rootResultRelInfo))
+		!concerns_partitions(state->state, mtstate->rootResultRelInfo))
 		return false;
 	orm_watch_rows(outerPlanState(state), watch_partition, mtstate);
-	return true;
-}
-
-/* Do all actions of a MERGE delete rows? */
-static bool
-merge_only_deletes(List *actions)
-{
-	ListCell   *lc;
-
-	foreach(lc, actions)
-	{
-		const MergeAction *action = lfirst_node(MergeAction, lc);
-
-		if (action->commandType == CMD_INSERT ||
-			(action->commandType == CMD_UPDATE && !orm_is_soft_delete_list(action->targetList)))
-			return false;
-	}
-	return true;
-}
-
-/* Does a part of a statement delete rows and do nothing else? */
-static bool
-part_only_deletes(const PlanState *state)
-{
-	const ModifyTable *node = (const ModifyTable *) state->plan;
-
-	switch (node->operation)
-	{
-		case CMD_DELETE:
-			return true;
-		case CMD_UPDATE:
-			return orm_is_soft_delete(node);
-		case CMD_MERGE:
-			return merge_only_deletes(linitial(node->mergeActionLists));
-		default:
-			return false;
-	}
-}
-
-/* Does a statement delete rows and change nothing else, in WITH neither? */
-static bool
-is_delete_only(const QueryDesc *query_desc)
-{
-	const PlanState *top = query_desc->planstate;
-	ListCell   *lc;
-
-	if (top && IsA(top, ModifyTableState) && !part_only_deletes(top))
-		return false;
-	foreach(lc, query_desc->estate->es_auxmodifytables)
-	{
-		if (!part_only_deletes(lfirst(lc)))
-			return false;
-	}
 	return true;
 }
 
@@ -419,24 +372,6 @@ finish_modifying_ctes(EState *estate)
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* See to the rows of a statement. */
-static void
-act_for_statement(QueryDesc *query_desc, OrmTransitions *transitions)
-{
-	bool		outer = orm_acting_for_delete;
-
-	PG_TRY();
-	{
-		orm_acting_for_delete = is_delete_only(query_desc);
-		orm_act_on_transitions(transitions, query_desc->estate);
-	}
-	PG_FINALLY();
-	{
-		orm_acting_for_delete = outer;
-	}
-	PG_END_TRY();
-}
-
 /* See to the rows that a statement has noted, when it ends. */
 void
 orm_settle_transitions(QueryDesc *query_desc)
@@ -451,7 +386,7 @@ orm_settle_transitions(QueryDesc *query_desc)
 		return;
 	finish_modifying_ctes(estate);
 	if (statement->own.count > 0)
-		act_for_statement(query_desc, &statement->own);
+		orm_act_on_transitions(&statement->own, estate);
 }
 
 /* The memory of what was held back is gone, by error at the latest. */

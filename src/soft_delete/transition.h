@@ -38,7 +38,6 @@ typedef struct OrmTransitions
 } OrmTransitions;
 
 /* transition.c */
-extern bool orm_acting_for_delete;
 extern void orm_watch_markers(QueryDesc *query_desc);
 extern void orm_note_transition(const TriggerData *trigdata, const OrmMarker *marker);
 extern void orm_settle_transitions(QueryDesc *query_desc);
@@ -51,6 +50,6 @@ extern bool orm_is_return(void);
 /* actions.c: what follows from them */
 extern void orm_act_on_transitions(OrmTransitions *transitions, EState *estate);
 extern void orm_note_constraints_set(void);
-
+extern bool orm_may_be_deferred(const Trigger *trigger);
 
 #endif							/* ORM_TRANSITION_H */

@@ -30,6 +30,7 @@ static bool cascading = false;
 /* How many utility commands of each kind we are in. */
 static int	alter_table_depth = 0;
 static int	refresh_depth = 0;
+static int	set_constraints_depth = 0;
 
 /* The rows that the session's state entitles a query to. */
 static OrmDeletedRows
@@ -145,6 +146,8 @@ orm_enter_scope(OrmUtilityScope scope)
 		separate_refresh_plans();
 		refresh_depth++;
 	}
+	else if (scope == ORM_SCOPE_SET_CONSTRAINTS)
+		set_constraints_depth++;
 }
 
 /* End it; called upon error too. */
@@ -158,4 +161,13 @@ orm_leave_scope(OrmUtilityScope scope)
 		refresh_depth--;
 		separate_refresh_plans();
 	}
+	else if (scope == ORM_SCOPE_SET_CONSTRAINTS)
+		set_constraints_depth--;
+}
+
+/* Is SET CONSTRAINTS being run, which may check what was deferred? */
+bool
+orm_is_setting_constraints(void)
+{
+	return set_constraints_depth > 0;
 }

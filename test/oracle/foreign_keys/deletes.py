@@ -178,7 +178,7 @@ class Deletes(Writes):
             return None
         reference = self.rng.choice(references)
         dead = self.dead(reference.child)
-        targets = self.free_keys(reference)
+        targets = self.all_keys(reference)
         if not dead or not targets:
             return None
         values = dict(zip(reference.columns, self.rng.choice(targets)))

@@ -75,15 +75,13 @@ def same_error(step, soft, twin):
 
 
 def is_checked_again(step, soft, twin):
-    """Whether only one side has checked a row's references again.
+    """Whether the twin alone has checked a row's references again.
 
     The server does that with rows that the transaction itself has written, even if a cascade is still to
-    delete them: on the twin because SET NULL has written to it, on the managed side because a cascade has
-    marked it, inside a statement that does more than delete.
+    delete them: here because SET NULL has written to it.
     """
-    one, other = (twin, soft) if step.sql.startswith('WITH') and soft.error.state else (soft, twin)
-    return (step.deletes and not one.error.state and other.error.state == '23503'
-            and other.error.message.startswith('insert or update'))
+    return (step.deletes and not soft.error.state and twin.error.state == '23503'
+            and twin.error.message.startswith('insert or update'))
 
 
 def difference(step, soft, twin, queued=False):
@@ -183,6 +181,11 @@ class Sides:
             cursor.execute('EXECUTE look')
             found.append(cursor.fetchall())
         return State(*found)
+
+    def look_at_soft(self):
+        """The rows of the soft side, while the twin's transaction has failed."""
+        self.cursors['soft'].execute('EXECUTE look')
+        return State(self.cursors['soft'].fetchall(), [])
 
     # Rows
 

@@ -158,10 +158,12 @@ class Unit:
         soft, twin = answers
         if self.options.verbose:
             print(f'{step.sql};\n    -- soft: {describe(soft)}\n    -- twin: {describe(twin)}', flush=True)
-        if is_checked_again(step, soft, twin) and self.history[0].sql.startswith('BEGIN'):
+        queued = any(one.kind == 'set constraints' for one in self.history)
+        if self.history[0].sql.startswith('BEGIN') and (is_checked_again(step, soft, twin)
+                                                        or queued and self.is_checked_later(step, soft, twin)):
             self.undo(step)
             return
-        reason = difference(step, soft, twin, any(one.kind == 'set constraints' for one in self.history))
+        reason = difference(step, soft, twin, queued)
         if reason:
             raise Mismatch([f'{reason} of {step.kind}', f'  soft: {describe(soft)}', f'  twin: {describe(twin)}'])
         self.failed = bool(twin.error.state)
@@ -174,9 +176,26 @@ class Unit:
             before = self.state if step.mere and not self.failed else None
             self.look(f'after {step.kind}', before)
 
+    def is_checked_later(self, step, soft, twin):
+        """Whether the twin alone has found a row that refers to a deleted one, which a cascade was still to delete.
+
+        After SET CONSTRAINTS, the soft side leaves it to the server's queue when a deferrable constraint is
+        checked, and so its check comes after the cascades.  Then no live row may refer to a deleted one.
+        """
+        if not step.deletes or soft.error.state or not twin.error.message.startswith('update or delete'):
+            return False
+        reference = next((one for one in self.sides.schema.references
+                          if one.name == twin.error.constraint and one.deferrable), None)
+        if not reference:
+            return False
+        state = self.sides.look_at_soft()
+        dead = self.sides.keys(state.of('dead', reference.parent), reference.parent, reference.referenced)
+        return not set(dead) & set(self.sides.keys(state.of('live', reference.child), reference.child,
+                                                   reference.columns))
+
     def undo(self, step):
         """Both sides forget a statement, or the transaction."""
-        self.result.seen['undone: the twin checked a row again'] += 1
+        self.result.seen['undone: the twin checked a row again, or earlier'] += 1
         self.failed = True
         self.both('ROLLBACK TO guard' if step.guarded else 'ROLLBACK')
         self.look('after what was undone')
