@@ -174,7 +174,6 @@ watch_partition(void *arg, TupleTableSlot *row)
 	int			known = list_length(estate->es_tuple_routing_result_relations);
 	ResultRelInfo *rri = ExecFindPartition(mtstate, mtstate->rootResultRelInfo,
 										   mtstate->mt_partition_tuple_routing, row, estate);
-
 	MemoryContext oldcontext;
 
 	if (list_length(estate->es_tuple_routing_result_relations) == known)

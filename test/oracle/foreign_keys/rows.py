@@ -165,6 +165,14 @@ class Rows:
 
     # Keys that change
 
+    def may_move(self, table, item):
+        """Whether a row may go to another partition.
+
+        A limit: one that has kept its reference may not, if one of the partitions has a foreign key for itself.
+        """
+        return item in self.state.dead or item in self.state.live & self.state.twin or not any(
+            reference.child_leaf for reference in self.schema.of(table))
+
     def may_change(self, table, row, names):
         """Whether the server lets a row change some columns on both sides: it counts deleted rows, too."""
         names = set(names)
@@ -185,7 +193,8 @@ class Rows:
                     if held or group == 'live' and reference.on_update in KEEPING:
                         if item not in self.state.twin:
                             return False
-                    elif reference.on_update == 'CASCADE' and not self.may_change(reference.child, other,
-                                                                                  set(reference.columns)):
+                    elif reference.on_update == 'CASCADE' and not (
+                            self.may_move(reference.child, item)
+                            and self.may_change(reference.child, other, set(reference.columns))):
                         return False
         return True

@@ -171,7 +171,9 @@ class Writes(Rows):
             values['code'] = self.new_id()
         if not is_fixed(self.schema, table) and self.chance(0.5):
             values['g'] = self.rng.choice(GROUPS)
-        if not values or not self.may_change(table, row, values):
+        item = next(item for item in self.state.of('twin', table)
+                    if self.sides.row(item)[table.at('id')] == row['id'])
+        if not values or not self.may_move(table, item) or not self.may_change(table, row, values):
             return None
         return Step(f"UPDATE {table.name} SET {assignments(values)} WHERE id = {row['id']}", 'update key')
 
