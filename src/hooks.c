@@ -146,6 +146,8 @@ utility_scope(Node *stmt)
 			return ORM_SCOPE_REFRESH;
 		case T_ConstraintsSetStmt:
 			return ORM_SCOPE_SET_CONSTRAINTS;
+		case T_CopyStmt:
+			return castNode(CopyStmt, stmt)->is_from ? ORM_SCOPE_COPY_FROM : ORM_SCOPE_ORDINARY;
 		case T_CreateTableAsStmt:
 			if (castNode(CreateTableAsStmt, stmt)->objtype == OBJECT_MATVIEW)
 				return ORM_SCOPE_REFRESH;

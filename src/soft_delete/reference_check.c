@@ -61,7 +61,6 @@ static struct
 	bool		is_alone;		/* or inside a statement that we do not know? */
 }			outermost;
 
-
 /* One of them has ended, or failed. */
 static void
 end_change(void *arg)
@@ -81,7 +80,7 @@ begin_change(QueryDesc *query_desc)
 	{
 		outermost.query_desc = query_desc;
 		outermost.command = estate->es_output_cid;
-		outermost.is_alone = orm_trigger_depth() == 0;
+		outermost.is_alone = orm_trigger_depth() == 0 && !orm_is_in_scope(ORM_SCOPE_COPY_FROM);
 	}
 	at_end->func = end_change;
 	at_end->arg = NULL;
@@ -256,7 +255,7 @@ bool
 orm_may_check_at_once(void)
 {
 	if (running_changes == 0)
-		return ActivePortal != NULL && !orm_is_setting_constraints();
+		return ActivePortal != NULL && !orm_is_in_scope(ORM_SCOPE_SET_CONSTRAINTS);
 	return running_changes > 1 || !outermost.is_alone || makes_references();
 }
 

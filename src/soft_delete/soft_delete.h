@@ -99,14 +99,17 @@ typedef enum OrmUtilityScope
 	ORM_SCOPE_ORDINARY,
 	ORM_SCOPE_ALTER_TABLE,
 	ORM_SCOPE_REFRESH,
-	ORM_SCOPE_SET_CONSTRAINTS
+	ORM_SCOPE_SET_CONSTRAINTS,
+	ORM_SCOPE_COPY_FROM
 } OrmUtilityScope;
+
+#define ORM_SCOPES (ORM_SCOPE_COPY_FROM + 1)
 
 extern OrmDeletedRows orm_visible_rows(void);
 extern bool orm_deletes_for_good(void);
 extern bool orm_set_cascading(bool is_cascade);
 extern bool orm_is_referential_query(const char *query_string);
-extern bool orm_is_setting_constraints(void);
+extern bool orm_is_in_scope(OrmUtilityScope scope);
 extern void orm_enter_scope(OrmUtilityScope scope);
 extern void orm_leave_scope(OrmUtilityScope scope);
 

@@ -28,9 +28,7 @@
 static bool cascading = false;
 
 /* How many utility commands of each kind we are in. */
-static int	alter_table_depth = 0;
-static int	refresh_depth = 0;
-static int	set_constraints_depth = 0;
+static int	scope_depths[ORM_SCOPES];
 
 /* The rows that the session's state entitles a query to. */
 static OrmDeletedRows
@@ -45,7 +43,7 @@ session_rows(void)
 OrmDeletedRows
 orm_visible_rows(void)
 {
-	if (refresh_depth > 0 || cascading)
+	if (orm_is_in_scope(ORM_SCOPE_REFRESH) || cascading)
 		return ORM_DELETED_ROWS_HIDE;
 	return session_rows();
 }
@@ -112,7 +110,7 @@ matches_template(const char *query, const ReferentialTemplate *template)
 bool
 orm_is_referential_query(const char *query_string)
 {
-	if (likely(!InNoForceRLSOperation() && alter_table_depth == 0))
+	if (likely(!InNoForceRLSOperation() && !orm_is_in_scope(ORM_SCOPE_ALTER_TABLE)))
 		return false;
 	if (query_string == NULL)
 		return false;
@@ -131,43 +129,31 @@ orm_is_referential_query(const char *query_string)
 static void
 separate_refresh_plans(void)
 {
-	if (refresh_depth == 0 && session_rows() != ORM_DELETED_ROWS_HIDE)
+	if (!orm_is_in_scope(ORM_SCOPE_REFRESH) && session_rows() != ORM_DELETED_ROWS_HIDE)
 		ResetPlanCache();
 }
 
-/* Begin a utility command that changes what is seen. */
+/* Begin a utility command that matters to what is seen and checked meanwhile. */
 void
 orm_enter_scope(OrmUtilityScope scope)
 {
-	if (scope == ORM_SCOPE_ALTER_TABLE)
-		alter_table_depth++;
-	else if (scope == ORM_SCOPE_REFRESH)
-	{
+	if (scope == ORM_SCOPE_REFRESH)
 		separate_refresh_plans();
-		refresh_depth++;
-	}
-	else if (scope == ORM_SCOPE_SET_CONSTRAINTS)
-		set_constraints_depth++;
+	scope_depths[scope]++;
 }
 
 /* End it; called upon error too. */
 void
 orm_leave_scope(OrmUtilityScope scope)
 {
-	if (scope == ORM_SCOPE_ALTER_TABLE)
-		alter_table_depth--;
-	else if (scope == ORM_SCOPE_REFRESH)
-	{
-		refresh_depth--;
+	scope_depths[scope]--;
+	if (scope == ORM_SCOPE_REFRESH)
 		separate_refresh_plans();
-	}
-	else if (scope == ORM_SCOPE_SET_CONSTRAINTS)
-		set_constraints_depth--;
 }
 
-/* Is SET CONSTRAINTS being run, which may check what was deferred? */
+/* Is such a command being run? */
 bool
-orm_is_setting_constraints(void)
+orm_is_in_scope(OrmUtilityScope scope)
 {
-	return set_constraints_depth > 0;
+	return scope_depths[scope] > 0;
 }

@@ -127,3 +127,23 @@ DELETE FROM parent WHERE id = 4;
 SELECT rel::text, rows, problem FROM orm_ext.restore_preview_where('listed', 'id = 1');
 SELECT rel::text, rows, problem FROM orm_ext.restore_preview_where('listed', 'id = 2');
 RESET search_path;
+
+--
+-- A row that COPY has just made is written again before it is checked
+--
+CALL compare.in_both($$
+	CREATE FUNCTION once_more() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN UPDATE copied SET n = n + 1 WHERE id = 1; RETURN 0; END $f$;
+	CREATE TABLE copied (id int PRIMARY KEY, up int REFERENCES parent, n int DEFAULT once_more(), deleted_at timestamptz);
+$$);
+SELECT compare.manage('copied');
+SET search_path = soft;
+COPY copied (id, up) FROM stdin;
+1	99
+2	1
+\.
+SET search_path = twin;
+COPY copied (id, up) FROM stdin;
+1	99
+2	1
+\.
+RESET search_path;
