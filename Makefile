@@ -33,7 +33,7 @@ REGRESS        = setup status declaration follow marker_types \
 	bulk_partitions bulk_triggers bulk_privileges bulk_errors bulk_ways bulk_single bulk_collation \
 	bulk_copy bulk_copy16 bulk_copy17 bulk18 \
 	batch batch_jobs batch_policies \
-	purge bin_partition publication
+	purge bin_partition publication search_path
 REGRESS_OPTS   = --inputdir=test
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=.

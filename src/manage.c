@@ -354,7 +354,7 @@ orm_manage_table(Oid relid, List *options)
 
 	if (management.marker)
 	{
-		orm_run(psprintf("SELECT orm_ext.enable_soft_delete(%s::regclass, %s)",
+		orm_run(psprintf("SELECT orm_ext.enable_soft_delete(%s::pg_catalog.regclass, %s)",
 						 quote_literal_cstr(management.table),
 						 quote_literal_cstr(management.marker)));
 		policies = add_policy(policies, SOFT_DELETE_POLICY, management.marker,
@@ -381,7 +381,7 @@ unmanage_table(Oid relid)
 		if (declared == NIL || trigger->tgisclone)
 			continue;
 		if (orm_is_soft_delete_trigger(trigger))
-			orm_run(psprintf("SELECT orm_ext.disable_soft_delete(%s::regclass)",
+			orm_run(psprintf("SELECT orm_ext.disable_soft_delete(%s::pg_catalog.regclass)",
 							 quote_literal_cstr(table)));
 		else
 			orm_run(psprintf("DROP TRIGGER %s ON %s", quote_identifier(trigger->tgname), table));

@@ -11,9 +11,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -49,22 +47,6 @@ append_mention(StringInfo text, const OrmPurgeLeaf *leaf, const char *alias)
 						 quote_identifier(get_attname(leaf->relid, leaf->marker.attno, false)));
 }
 
-/* The operator as it is written. */
-static char *
-operator_name(Oid operator)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)), NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return result;
-}
-
 /* Append the condition of a foreign key, as the server would compare. */
 static void
 append_reference(StringInfo text, const OrmPurgeWay *way, Oid referenced, Oid referencing)
@@ -82,7 +64,7 @@ append_reference(StringInfo text, const OrmPurgeWay *way, Oid referenced, Oid re
 			collate = psprintf(" COLLATE %s", generate_collation_name(collations[0]));
 		appendStringInfo(text, "%sp.%s%s %s c.%s", i > 0 ? " AND " : "",
 						 quote_identifier(get_attname(referenced, way->referenced_columns[i], false)), collate,
-						 operator_name(way->operators[i]),
+						 orm_operator_name(way->operators[i]),
 						 quote_identifier(get_attname(referencing, way->referencing_columns[i], false)));
 	}
 }

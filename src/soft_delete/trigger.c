@@ -98,7 +98,7 @@ mark_row(TriggerData *trigdata, const OrmMarker *marker)
 		values[2] = orm_stamps.actor(rel, deleted_by, &isnull);
 		nulls[2] = isnull ? 'n' : ' ';
 	}
-	command = psprintf("UPDATE ONLY %s SET %s = $1%s WHERE ctid = $2",
+	command = psprintf("UPDATE ONLY %s SET %s = $1%s WHERE ctid OPERATOR(pg_catalog.=) $2",
 					   orm_relation_name(rel),
 					   quote_identifier(NameStr(att->attname)), assignment);
 	values[0] = orm_deletion_datum(marker, orm_deletion_stamp_of_statement(TopTransactionContext));

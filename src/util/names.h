@@ -31,6 +31,7 @@ extern List *orm_text_list(ArrayType *array);
 extern char *orm_array_setting(ArrayType *array, const char *name);
 extern Oid	orm_primary_key_index(Relation rel);
 extern List *orm_primary_key_columns(Relation rel);
+extern char *orm_operator_name(Oid operator);
 extern bool orm_schema_exists(void);
 extern Oid	orm_extension_table(const char *name);
 extern Oid	orm_function(const char *name, int nargs, const Oid *argtypes);

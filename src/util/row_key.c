@@ -16,6 +16,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "names.h"
 #include "row_key.h"
@@ -156,10 +157,10 @@ add_key(OrmRowKey *key, FunctionCallInfo fcinfo, int argument)
 		else if (object)
 			value = "($1 OPERATOR(pg_catalog.#>>) '{}')";
 		add_to_lookup(key, name, object, text);
-		appendStringInfo(&key->condition, "%st.%s = %s::%s",
-						 key->condition.len > 0 ? " AND " : "",
-						 quote_identifier(name), value,
-						 format_type_be_qualified(att->atttypid));
+		appendStringInfo(&key->condition, "%st.%s %s %s::%s",
+						 key->condition.len > 0 ? " AND " : "", quote_identifier(name),
+						 orm_operator_name(lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR)->eq_opr),
+						 value, format_type_be_qualified(att->atttypid));
 	}
 	key->type = object ? JSONBOID : TEXTOID;
 	key->value = object ? JsonbPGetDatum(object) : CStringGetTextDatum(text);

@@ -78,6 +78,19 @@ is(ask($node, 'bare', q(
 		SELECT count(*) FROM post)), 4,
 	'parallel workers get it from the session');
 
+# The statement loads the library, too late to be planned by it, so the trigger marks the row, with
+# the rights of the table's owner.
+ask($node, 'bare', 'CREATE ROLE guest LOGIN; CREATE SCHEMA AUTHORIZATION guest; GRANT SELECT, DELETE ON post TO guest');
+unlike(told($node, 'bare', q(
+		CREATE FUNCTION guest.same(tid, tid) RETURNS boolean LANGUAGE plpgsql
+			AS 'BEGIN RAISE NOTICE ''called by %'', current_user; RETURN $1 OPERATOR(pg_catalog.=) $2; END';
+		CREATE OPERATOR guest.= (LEFTARG = tid, RIGHTARG = tid, FUNCTION = guest.same);
+		SET search_path = guest, public, pg_catalog;
+		BEGIN;
+		DELETE FROM post;
+		ROLLBACK), user => 'guest'),
+	qr/called by/, '... and lends them to no operator of the caller');
+
 note 'session_preload_libraries';
 
 ask($node, 'postgres', q(CREATE ROLE app LOGIN; CREATE ROLE owner LOGIN; CREATE ROLE boss SUPERUSER LOGIN));
