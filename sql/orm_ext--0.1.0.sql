@@ -3,6 +3,19 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION orm_ext" to load this file. \quit
 
+-- Before anything else: is the library here, and not an older one?
+
+CREATE FUNCTION orm_ext.require_library(version text) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_require_library';
+
+COMMENT ON FUNCTION orm_ext.require_library(text) IS
+'First statement of every install and upgrade script of orm_ext: says what to do where the library is older than the objects to come.
+Argument: the version of these objects.
+Errors: 55000 the library of this session is older.';
+
+SELECT orm_ext.require_library('0.1.0');
+
 -- Sections: soft delete, versions and timestamps, bulk upsert, batched jobs, what is managed, the bin, naming, is it on?, lint.
 
 GRANT USAGE ON SCHEMA orm_ext TO PUBLIC;
@@ -1510,8 +1523,11 @@ BEGIN
 		library := orm_ext.loaded_version();
 		preloaded := orm_ext.new_sessions_preload();
 		value := library;
-		IF library <> objects THEN
-			action := 'ALTER EXTENSION orm_ext UPDATE; or, if the library is the older one, install the new one and reconnect';
+		IF string_to_array(objects, '.')::bigint[] < string_to_array(library, '.')::bigint[] THEN
+			action := 'ALTER EXTENSION orm_ext UPDATE;';
+		ELSIF objects <> library THEN
+			action := format('install the library of version %s where it is not, and %s', objects,
+				CASE orm_ext.loaded_by() WHEN 'shared_preload_libraries' THEN 'restart the server' ELSE 'reconnect' END);
 		END IF;
 	EXCEPTION WHEN undefined_file OR undefined_function THEN
 		value := 'missing: ' || SQLERRM;

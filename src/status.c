@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -127,6 +129,38 @@ installed_version(void)
 }
 
 /*
+ * Compare versions number by number, as strcmp() compares strings.  What is
+ * not a number compares as a string.
+ */
+static int
+compare_versions(const char *a, const char *b)
+{
+	while (isdigit((unsigned char) *a) && isdigit((unsigned char) *b))
+	{
+		char	   *end_a;
+		char	   *end_b;
+		unsigned long number_a = strtoul(a, &end_a, 10);
+		unsigned long number_b = strtoul(b, &end_b, 10);
+
+		if (number_a != number_b)
+			return number_a < number_b ? -1 : 1;
+		if (*end_a != '.' || *end_b != '.')
+			return strcmp(end_a, end_b);
+		a = end_a + 1;
+		b = end_b + 1;
+	}
+	return strcmp(a, b);
+}
+
+/* What makes a session have a library of another version than now, if it is installed. */
+static const char *
+way_to_reload(void)
+{
+	return strcmp(loaded_by, "shared_preload_libraries") == 0 ?
+		"restart the server" : "reconnect";
+}
+
+/*
  * Warn, once per session, if the library and the objects are of different
  * versions.  They keep working as far as they can.
  */
@@ -135,17 +169,27 @@ orm_check_versions(void)
 {
 	static bool checked = false;
 	char	   *version;
+	int			order;
 
 	if (checked)
 		return;
 	checked = true;
 	version = installed_version();
-	if (version != NULL && strcmp(version, ORM_EXT_VERSION) != 0)
+	order = version ? compare_versions(version, ORM_EXT_VERSION) : 0;
+	if (order != 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("library orm_ext is of version %s, its objects in this database are of version %s",
 						ORM_EXT_VERSION, version),
-				 errhint("ALTER EXTENSION orm_ext UPDATE; or, if the library is the older one, install the new one and reconnect.")));
+				 order < 0 ?
+				 errdetail("What was added since version %s is not in this database yet.",
+						   version) :
+				 errdetail("Functions that were added since version %s fail with \"could not find function\".",
+						   ORM_EXT_VERSION),
+				 order < 0 ?
+				 errhint("ALTER EXTENSION orm_ext UPDATE;") :
+				 errhint("Install the library of version %s where it is not, and %s.",
+						 version, way_to_reload())));
 }
 
 /*
@@ -253,10 +297,37 @@ orm_warn_unless_preloaded(const char *table)
 			 errhint("SELECT orm_ext.preload(); and reconnect sessions that are open, pooled ones included.")));
 }
 
+PG_FUNCTION_INFO_V1(orm_require_library);
 PG_FUNCTION_INFO_V1(orm_loaded_version);
 PG_FUNCTION_INFO_V1(orm_loaded_by);
 PG_FUNCTION_INFO_V1(orm_new_sessions_preload);
 PG_FUNCTION_INFO_V1(orm_preload);
+
+/*
+ * orm_ext.require_library(version text) → void
+ *
+ * The first thing that install and upgrade scripts do: a session whose library
+ * is older than the objects to come is told how to get the new one, rather
+ * than that a function cannot be found.
+ *
+ * Errors: 55000 the library of this session is older than that version.
+ */
+Datum
+orm_require_library(PG_FUNCTION_ARGS)
+{
+	char	   *version = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	if (compare_versions(ORM_EXT_VERSION, version) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version %s of the objects of extension orm_ext needs a library of that version",
+						version),
+				 errdetail("This session has the library of version %s, loaded by %s.",
+						   ORM_EXT_VERSION, loaded_by),
+				 errhint("Install the library of version %s where it is not, %s, and run the statement again.",
+						 version, way_to_reload())));
+	PG_RETURN_VOID();
+}
 
 /* orm_ext.loaded_version() → text: version of the loaded library */
 Datum
