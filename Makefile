@@ -112,6 +112,9 @@ test:         ## every test on a throw-away server; ONLY="regress tap" runs only
 test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only these
 	@test/matrix $(MAJORS)
 
+test-upgrade: ## pg_upgrade and dump/restore of a managed database through the majors that are here; MAJORS="15 17 18" builds them
+	@test/upgrade/run $(MAJORS)
+
 check-core:   ## PostgreSQL's own suites with the library loaded; BUILD=assert, sanitize, valgrind: ours on such a build
 	@test/core $(MAJORS)
 
@@ -131,4 +134,4 @@ format:       ## indents the sources in place
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-.PHONY: all announce force-check demo demo-stop test test-matrix check-core oracle bench lint format help
+.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench lint format help

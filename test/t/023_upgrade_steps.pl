@@ -136,9 +136,9 @@ step_is_wrong('no comment', q(COMMENT ON FUNCTION orm_ext.made_up(int) IS 'Made 
 step_is_wrong('no comment on a column', q(COMMENT ON COLUMN orm_ext.made_up_setting.value IS 'Made up as well.';), '',
 	qr/^-table orm_ext\.made_up_setting, column value has the comment/m);
 step_is_wrong('no REVOKE', 'REVOKE ALL ON FUNCTION orm_ext.made_up(int) FROM PUBLIC;', '',
-	qr/^\+function orm_ext\.made_up\(integer\) has owner .* privileges .*public EXECUTE/m, qr/^-function .* is shipped with privileges/m);
+	qr/^\+function orm_ext\.made_up\(integer\) has owner .* and privileges public EXECUTE/m, qr/^-function .* is shipped with privileges/m);
 step_is_wrong('no GRANT', 'GRANT SELECT ON orm_ext.made_up_setting TO PUBLIC;', '',
-	qr/^-table orm_ext\.made_up_setting has owner .* public SELECT/m);
+	qr/^-table orm_ext\.made_up_setting has owner .* and privileges public SELECT/m);
 step_is_wrong('no GRANT of a column', 'GRANT UPDATE (value) ON orm_ext.made_up_setting TO PUBLIC;', '',
 	qr/^-table orm_ext\.made_up_setting, column value has privileges public UPDATE/m);
 step_is_wrong('columns in another order', q(name text PRIMARY KEY, value text NOT NULL DEFAULT 'x' CHECK (value <> '')),

@@ -58,19 +58,17 @@ my $query = q(
 		ELSE 'a kind that OrmExt::Catalog does not know'
 		END $$;
 
-	CREATE FUNCTION pg_temp.owner_and_acl(class regclass, object oid) RETURNS text LANGUAGE sql AS $$
-		SELECT concat_ws('; ', 'owner ' || owner::regrole, CASE WHEN acl IS NOT NULL THEN 'privileges ' || pg_temp.privileges(acl) END)
-		FROM (
-			SELECT proowner AS owner, coalesce(proacl, acldefault('f', proowner)) AS acl FROM pg_proc WHERE class = 'pg_proc'::regclass AND oid = object
-			UNION ALL
-			SELECT relowner, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner))
-			FROM pg_class WHERE class = 'pg_class'::regclass AND oid = object
-			UNION ALL
-			SELECT typowner, coalesce(typacl, acldefault('T', typowner)) FROM pg_type WHERE class = 'pg_type'::regclass AND oid = object
-			UNION ALL
-			SELECT nspowner, coalesce(nspacl, acldefault('n', nspowner)) FROM pg_namespace WHERE class = 'pg_namespace'::regclass AND oid = object
-			UNION ALL
-			SELECT evtowner, NULL FROM pg_event_trigger WHERE class = 'pg_event_trigger'::regclass AND oid = object) AS o $$;
+	CREATE FUNCTION pg_temp.owned(class regclass, object oid, OUT owner regrole, OUT acl aclitem[], OUT usual aclitem[]) LANGUAGE sql AS $$
+		SELECT proowner, proacl, acldefault('f', proowner) FROM pg_proc WHERE class = 'pg_proc'::regclass AND oid = object
+		UNION ALL
+		SELECT relowner, relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)
+		FROM pg_class WHERE class = 'pg_class'::regclass AND oid = object
+		UNION ALL
+		SELECT typowner, typacl, acldefault('T', typowner) FROM pg_type WHERE class = 'pg_type'::regclass AND oid = object
+		UNION ALL
+		SELECT nspowner, nspacl, acldefault('n', nspowner) FROM pg_namespace WHERE class = 'pg_namespace'::regclass AND oid = object
+		UNION ALL
+		SELECT evtowner, NULL, NULL FROM pg_event_trigger WHERE class = 'pg_event_trigger'::regclass AND oid = object $$;
 
 	CREATE FUNCTION pg_temp.content(rel regclass) RETURNS text LANGUAGE plpgsql AS $$
 	DECLARE
@@ -97,7 +95,8 @@ my $query = q(
 	SELECT replace(line, E'\n', ' ') FROM (
 		SELECT label || ': ' || coalesce(pg_temp.definition(class, object, sub), 'no definition') FROM objects
 		UNION ALL
-		SELECT label || ' has ' || pg_temp.owner_and_acl(class, object) FROM objects WHERE pg_temp.owner_and_acl(class, object) IS NOT NULL
+		SELECT label || ' has owner ' || owner || ' and privileges ' || pg_temp.privileges(coalesce(acl, usual))
+		FROM objects, pg_temp.owned(class, object) WHERE owner IS NOT NULL
 		UNION ALL
 		SELECT label || ', column ' || attname || ' has privileges ' || pg_temp.privileges(attacl)
 		FROM objects JOIN pg_attribute ON attrelid = object WHERE class = 'pg_class'::regclass AND attacl IS NOT NULL
@@ -105,6 +104,7 @@ my $query = q(
 		SELECT label || coalesce(', column ' || attname, '') || ' is shipped with privileges ' || pg_temp.privileges(initprivs)
 		FROM objects AS o JOIN pg_init_privs AS p ON p.classoid = class AND p.objoid = object
 			LEFT JOIN pg_attribute ON class = 'pg_class'::regclass AND attrelid = object AND attnum = p.objsubid AND attnum > 0
+		WHERE p.objsubid > 0 OR pg_temp.privileges(initprivs) <> (SELECT pg_temp.privileges(usual) FROM pg_temp.owned(class, object))
 		UNION ALL
 		SELECT label || coalesce(', column ' || attname, '') || ' has the comment ' || description
 		FROM objects AS o JOIN pg_description AS d ON d.classoid = class AND d.objoid = object
