@@ -56,7 +56,7 @@ SHLIB_LINK += -Wl,-Bsymbolic
 endif
 PG_CPPFLAGS = -Isrc -DORM_EXT_VERSION='"$(EXTVERSION)"'
 
-EXTRA_CLEAN = .built-for test/output $(OBJS)
+EXTRA_CLEAN = .built-for test/output $(EXTENSION)-*.zip $(OBJS)
 
 # Bitcode serves the inlining of operators into JIT code; we have none, so clang is not needed.
 override with_llvm = no
@@ -99,6 +99,8 @@ endif
 
 # The rest needs no PGXS: each script first installs what is missing.
 N ?= 10000
+DISTDIR ?= .
+DISTNAME = $(EXTENSION)-$(EXTVERSION)
 
 demo:         ## installs what is missing, starts a throw-away server, plays the showcase
 	@test/demo/run
@@ -125,6 +127,10 @@ bench:        ## benchmarks side by side
 	@test/env/install build test bench
 	@test/bench/run
 
+dist:         ## orm_ext-VERSION.zip of what is committed, as PGXN takes it
+	@git -c safe.directory='*' archive --format=zip --prefix=$(DISTNAME)/ --output=$(DISTDIR)/$(DISTNAME).zip HEAD
+	@echo $(DISTDIR)/$(DISTNAME).zip
+
 lint:         ## format, static analysis, layers, symbols, settings
 	@test/lint/run
 
@@ -134,4 +140,4 @@ format:       ## indents the sources in place
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench lint format help
+.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench dist lint format help
