@@ -56,7 +56,7 @@ SHLIB_LINK += -Wl,-Bsymbolic
 endif
 PG_CPPFLAGS = -Isrc -DORM_EXT_VERSION='"$(EXTVERSION)"'
 
-EXTRA_CLEAN = .built-for test/output $(EXTENSION)-*.zip $(OBJS)
+EXTRA_CLEAN = .built-for test/output $(EXTENSION)-*.zip postgresql-*-orm-ext_*.deb $(OBJS)
 
 # Bitcode serves the inlining of operators into JIT code; we have none, so clang is not needed.
 override with_llvm = no
@@ -131,6 +131,12 @@ dist:         ## orm_ext-VERSION.zip of what is committed, as PGXN takes it
 	@git -c safe.directory='*' archive --format=zip --prefix=$(DISTNAME)/ --output=$(DISTDIR)/$(DISTNAME).zip HEAD
 	@echo $(DISTDIR)/$(DISTNAME).zip
 
+deb:          ## a Debian package for each supported major whose server headers are installed
+	@test/package/build-deb $(DISTDIR)
+
+test-deb:     ## builds the package, installs, uses and purges it in Debian folders of its own; MAJORS="15 17 18"
+	@test/package/install-deb $(MAJORS)
+
 lint:         ## format, static analysis, layers, symbols, settings
 	@test/lint/run
 
@@ -140,4 +146,4 @@ format:       ## indents the sources in place
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench dist lint format help
+.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench dist deb test-deb lint format help
