@@ -137,6 +137,9 @@ deb:          ## a Debian package for each supported major whose server headers 
 test-deb:     ## builds the package, installs, uses and purges it in Debian folders of its own; MAJORS="15 17 18"
 	@test/package/install-deb $(MAJORS)
 
+orm-table:    ## plays what every ORM can do, and writes the table of doc/orms.md
+	@test/run orm --write-table
+
 lint:         ## format, static analysis, layers, symbols, settings
 	@test/lint/run
 
@@ -146,4 +149,4 @@ format:       ## indents the sources in place
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench dist deb test-deb lint format help
+.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench orm-table dist deb test-deb lint format help
