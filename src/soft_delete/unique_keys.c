@@ -282,7 +282,7 @@ orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind)
 void
 orm_convert_new_keys(Oid relid, const OrmMarker *marker)
 {
-	Relation	rel = table_open(relid, NoLock);
+	Relation	rel = table_open(relid, AccessShareLock);
 	List	   *conversions = plan_conversions(rel, marker, ORM_UNIQUE_KEYS_LIVE, true);
 
 	table_close(rel, NoLock);
