@@ -197,7 +197,10 @@ orm_batch_next_range(const OrmBatchCursor *cursor, Relation rel, int64 size, Orm
 	return true;
 }
 
-/* Note in a job's progress that a range has been done; without one, where the cursor is. */
+/*
+ * Note in a job's progress that a range has been done; without one, where the
+ * cursor is.  What is noted outlives the cursor.
+ */
 void
 orm_batch_note_range(const OrmBatchCursor *cursor, const OrmBatchRange *range, OrmBatchProgress *progress)
 {
@@ -214,7 +217,7 @@ orm_batch_note_range(const OrmBatchCursor *cursor, const OrmBatchRange *range, O
 		const Datum *after = range ? range->high : cursor->after;
 
 		for (int i = 0; i < cursor->key->ncolumns; i++)
-			progress->columns = lappend(progress->columns, unconstify(char *, cursor->key->names[i]));
+			progress->columns = lappend(progress->columns, pstrdup(cursor->key->names[i]));
 		progress->after = after ? orm_batch_key_texts(cursor->key, after) : NIL;
 		progress->bound = cursor->bound ? orm_batch_key_texts(cursor->key, cursor->bound) : NIL;
 	}
