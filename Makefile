@@ -123,6 +123,9 @@ check-core:   ## PostgreSQL's own suites with the library loaded; BUILD=assert, 
 oracle:       ## N (default 10000) random statements against the twin schema, half as many against the model, DDL against plain PostgreSQL, transactions on foreign keys against real deletes
 	@test/run oracle --selects $(N) --transactions $$(( $(N) / 2 )) --stamps $$(( $(N) / 2 )) --naming $$(( $(N) / 10 )) --upserts $$(( $(N) / 10 )) --foreign-keys $(N)
 
+fuzz:         ## random inputs for what reads text, N seconds (default 60) for each TARGETS; needs clang
+	@test/fuzz/run --seconds $(if $(filter command line,$(origin N)),$(N),60) $(TARGETS)
+
 bench:        ## benchmarks side by side
 	@test/env/install build test bench
 	@test/bench/run
@@ -149,4 +152,4 @@ format:       ## indents the sources in place
 help:         ## this list
 	@sed -n 's/^\([a-z-]*\): *## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle bench orm-table dist deb test-deb lint format help
+.PHONY: all announce force-check demo demo-stop test test-matrix test-upgrade check-core oracle fuzz bench orm-table dist deb test-deb lint format help
