@@ -37,15 +37,22 @@ complete_subject(const OrmConvention *convention, OrmNameSubject *subject)
 	return subject->kind != ORM_NAME_INDEX || subject->columns != NIL;
 }
 
+/* The name with digits behind it, which may be empty; NULL if the convention gives none. */
+static char *
+expand(const OrmConvention *convention, const OrmNameSubject *subject, const char *digits)
+{
+	OrmNameSubject complete = *subject;
+
+	if (!complete_subject(convention, &complete) || orm_template_is_void(convention, &complete))
+		return NULL;
+	return orm_expand_template(convention, &complete, convention->overflow, digits);
+}
+
 /* The name that a convention gives without a look at others, NULL if it gives none. */
 char *
 orm_expected_name(const OrmConvention *convention, const OrmNameSubject *subject)
 {
-	OrmNameSubject complete = *subject;
-
-	if (!complete_subject(convention, &complete))
-		return NULL;
-	return orm_expand_template(convention, &complete, convention->overflow, "");
+	return expand(convention, subject, "");
 }
 
 /* That name, or the first one with digits that is not taken. */
@@ -53,15 +60,10 @@ char *
 orm_choose_name(const OrmConvention *convention, const OrmNameSubject *subject,
 				OrmNameIsTaken is_taken, void *state)
 {
-	OrmNameSubject complete = *subject;
-	char	   *name;
+	char	   *name = expand(convention, subject, "");
 
-	if (!complete_subject(convention, &complete))
-		return NULL;
-	name = orm_expand_template(convention, &complete, convention->overflow, "");
-	for (int number = 1; is_taken(name, state); number++)
-		name = orm_expand_template(convention, &complete, convention->overflow,
-								   psprintf("%d", number));
+	for (int number = 1; name != NULL && is_taken(name, state); number++)
+		name = expand(convention, subject, psprintf("%d", number));
 	return name;
 }
 

@@ -93,7 +93,8 @@ conforms_to(const OrmConvention *convention, const OrmNameSubject *subject, cons
 	if (subject->kind == ORM_NAME_CHECK && list_length(subject->columns) == 1)
 		named.constraint_name = linitial(subject->columns);
 	if ((named.constraint_name || !orm_template_wants_name(convention->template)) &&
-		(is_expansion(convention, &named, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
+		(orm_template_is_void(convention, &named) ||
+		 is_expansion(convention, &named, ORM_NAME_OVERFLOW_SQLALCHEMY, name) ||
 		 is_expansion(convention, &named, ORM_NAME_OVERFLOW_POSTGRES, name)))
 		return true;
 	if (!orm_template_wants_name(convention->template))

@@ -85,6 +85,7 @@ extern bool orm_template_wants_name(const OrmTemplate *template);
 extern bool orm_template_wants_referred(const OrmTemplate *template);
 extern char *orm_expand_template(const OrmConvention *convention, const OrmNameSubject *subject,
 								 OrmNameOverflow overflow, const char *digits);
+extern bool orm_template_is_void(const OrmConvention *convention, const OrmNameSubject *subject);
 extern void orm_template_frame(const OrmConvention *convention, const OrmNameSubject *subject,
 							   char **before, char **after);
 

@@ -373,6 +373,13 @@ text_of_parts(const OrmConvention *convention, const OrmNameSubject *subject, in
 	return string.data;
 }
 
+/* Does nothing come of a template?  Columns that it names may be missing. */
+bool
+orm_template_is_void(const OrmConvention *convention, const OrmNameSubject *subject)
+{
+	return *text_of_parts(convention, subject, 0, list_length(convention->template->parts)) == '\0';
+}
+
 /*
  * For a template that wants a name: what stands before the first place of it,
  * and what after the last.

@@ -311,6 +311,17 @@ SELECT name, octet_length(name) FROM unnest(ARRAY[
 	orm_ext.expected_name('ix', 'post', '{a}'), orm_ext.expected_name('ex', 'post', '{a}'), orm_ext.expected_name('pk', 'post', '{a}')]) AS name;
 DELETE FROM orm_ext.naming_template;
 
+-- where a template names nothing but columns that are missing, PostgreSQL gives the name, and any will do
+INSERT INTO orm_ext.naming_template (kind, template) VALUES ('ix', '%(column_1_name)s'), ('uq', '%(column_2_name)s');
+SELECT orm_ext.expected_name('ix', 'post', '{a}') IS NULL, orm_ext.expected_name('ix', 'post', '{a,b}'), orm_ext.expected_name('uq', 'post', '{a,b}') IS NULL;
+CREATE TABLE soft.few (a integer, b integer, UNIQUE (a, b));
+CREATE INDEX ON soft.few (a);
+CREATE INDEX ON soft.few (a, b);
+CREATE INDEX given ON soft.few (b);
+SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid WHERE indrelid = 'soft.few'::regclass ORDER BY relname COLLATE "C";
+SELECT count(*) FROM orm_ext.naming_violations WHERE "table" = 'few';
+DELETE FROM orm_ext.naming_template;
+
 -- a dump of the database has the conventions in it
 SELECT c::regclass FROM pg_extension, unnest(extconfig) AS c WHERE extname = 'orm_ext' AND c::regclass::text ~ 'naming' ORDER BY c::regclass::text;
 
