@@ -172,9 +172,12 @@ roll_back(void)
 static void
 clean_up(void)
 {
+	/* when VACUUM waits, it watches the postmaster, of which there is none */
+	IsUnderPostmaster = false;
 	run_and_commit("RESET SESSION AUTHORIZATION");
 	run_and_commit("VACUUM");
 	run_and_commit("SET SESSION AUTHORIZATION fuzz_user");
+	IsUnderPostmaster = true;
 }
 
 /* Complain of memory that is not given back. */
