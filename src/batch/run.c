@@ -126,9 +126,10 @@ static void
 adapt_purge(OrmBatchRun *run, const OrmBatchStep *step)
 {
 	int64		wanted = run->job->options.batch_size;
+	int64		rows = Max(step->rows, 1);
 
-	if (step->rows > wanted)
-		run->base_size = Max(run->base_size * wanted / (int64) step->rows, 1);
+	if (rows > wanted)
+		run->base_size = Max(run->base_size * wanted / rows, 1);
 	else
 		run->base_size = Min(run->base_size * 2, wanted);
 }
