@@ -37,7 +37,8 @@ my $query = q(
 					relreplident, pg_get_partkeydef(c.oid), pg_get_expr(relpartbound, c.oid))
 				|| (SELECT coalesce(string_agg(concat_ws(' ', E'\n' || attname, format_type(atttypid, atttypmod),
 						CASE WHEN attcollation <> typcollation THEN attcollation::regcollation END, CASE WHEN attnotnull THEN 'not null' END,
-						attidentity, attgenerated, attstorage, attcompression, attstattarget, attoptions), '' ORDER BY attnum), '')
+						attidentity, attgenerated, attstorage, attcompression, attstattarget,
+						(SELECT string_agg(o, ' ') FROM unnest(attoptions) AS o WHERE o NOT LIKE 'pg_attver=%')), '' ORDER BY attnum), '')
 					FROM pg_attribute JOIN pg_type AS t ON t.oid = atttypid
 					WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND relkind <> 'i')
 			FROM pg_class AS c LEFT JOIN pg_am AS am ON am.oid = relam WHERE c.oid = object)
