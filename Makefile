@@ -25,7 +25,7 @@ REGRESS        = setup status declaration follow marker_types \
 	stamp_ddl stamp18 expected_version update_checked version_guard touch_parent \
 	change_id bypass_stamps manage \
 	foreign_keys_setup foreign_keys_actions foreign_keys_shapes foreign_keys_references foreign_keys_deferred \
-	foreign_keys_checks foreign_keys_access foreign_keys_triggers foreign_keys_marking foreign_keys_final foreign_keys18 \
+	foreign_keys_checks foreign_keys_access foreign_keys_triggers foreign_keys_marking foreign_keys18 foreign_keys_final \
 	naming_setup naming_template naming_fill naming_clash naming_check naming_follow \
 	naming_audit naming_privileges naming18 \
 	lint lint_rules lint_naming lint_soft_delete \
