@@ -79,3 +79,6 @@ SELECT compare.fk('INSERT INTO child VALUES (3, 9)');
 CALL compare.in_both('UPDATE child SET parent_id = 2 WHERE id = 2; ALTER TABLE child ALTER CONSTRAINT child_parent ENFORCED');
 SELECT compare.fk('DELETE FROM parent WHERE id = 1');
 SELECT compare.fk('INSERT INTO child VALUES (3, 9)');
+
+SET client_min_messages = warning;
+DROP SCHEMA soft, twin CASCADE;
