@@ -401,7 +401,7 @@ static inline bool
 orm_is_plain_foreign_key(Form_pg_constraint form)
 {
 #if PG_VERSION_NUM >= 180000
-	return form->conenforced && !form->conperiod;
+	return form->conenforced && !orm_is_temporal(form);
 #else
 	(void) form;
 	return true;

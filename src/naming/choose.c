@@ -37,7 +37,7 @@ complete_subject(const OrmConvention *convention, OrmNameSubject *subject)
 	return subject->kind != ORM_NAME_INDEX || subject->columns != NIL;
 }
 
-/* The name with digits behind it, which may be empty; NULL if the convention gives none. */
+/* The name with digits behind it, if any; NULL if the convention gives none. */
 static char *
 expand(const OrmConvention *convention, const OrmNameSubject *subject, const char *digits)
 {
@@ -60,7 +60,7 @@ char *
 orm_choose_name(const OrmConvention *convention, const OrmNameSubject *subject,
 				OrmNameIsTaken is_taken, void *state)
 {
-	char	   *name = expand(convention, subject, "");
+	char	   *name = orm_expected_name(convention, subject);
 
 	for (int number = 1; name != NULL && is_taken(name, state); number++)
 		name = expand(convention, subject, psprintf("%d", number));

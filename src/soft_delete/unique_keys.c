@@ -245,12 +245,14 @@ plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool
 	return conversions;
 }
 
-/* Drop indexes and create them anew. */
+/* Turn unique keys of a table, which is closed then, into the wanted kind. */
 static void
-run_conversions(List *conversions)
+convert_keys(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool only_new)
 {
+	List	   *conversions = plan_conversions(rel, marker, kind, only_new);
 	ListCell   *lc;
 
+	table_close(rel, NoLock);
 	foreach(lc, conversions)
 	{
 		Conversion *conversion = lfirst(lc);
@@ -271,20 +273,12 @@ run_conversions(List *conversions)
 void
 orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind)
 {
-	Relation	rel = table_open(relid, NoLock);
-	List	   *conversions = plan_conversions(rel, marker, kind, false);
-
-	table_close(rel, NoLock);
-	run_conversions(conversions);
+	convert_keys(table_open(relid, NoLock), marker, kind, false);
 }
 
 /* Make the unique keys hold among live rows that the DDL command at hand has created. */
 void
 orm_convert_new_keys(Oid relid, const OrmMarker *marker)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
-	List	   *conversions = plan_conversions(rel, marker, ORM_UNIQUE_KEYS_LIVE, true);
-
-	table_close(rel, NoLock);
-	run_conversions(conversions);
+	convert_keys(table_open(relid, AccessShareLock), marker, ORM_UNIQUE_KEYS_LIVE, true);
 }

@@ -123,19 +123,6 @@ sub empty_database
 	return;
 }
 
-# Run a client program; its messages are returned, failure fails the test.
-sub run_client
-{
-	my ($name, @command) = @_;
-	my ($stdout, $stderr);
-	local %ENV = %ENV;
-
-	$ENV{PGHOST} = $node->host;
-	$ENV{PGPORT} = $node->port;
-	ok(IPC::Run::run(\@command, '>', \$stdout, '2>', \$stderr), $name) or diag $stderr;
-	return $stderr;
-}
-
 my %original;
 
 # The database is the one that was dumped.
@@ -162,35 +149,35 @@ is(() = $original{live} =~ /^switched off\|/mg, 10, 'a disabled trigger hides no
 
 note 'dump and restore';
 
-run_client('pg_dump -Fc', 'pg_dump', '-Fc', '-f', "$dumps/custom", 'shop');
-run_client('pg_dump', 'pg_dump', '-f', "$dumps/plain.sql", 'shop');
-run_client('pg_dump --inserts', 'pg_dump', '--inserts', '-f', "$dumps/inserts.sql", 'shop');
-run_client('pg_dump -Fd -j2', 'pg_dump', '-Fd', '-j2', '-f', "$dumps/directory", 'shop');
+run_client($node, 'pg_dump -Fc', 'pg_dump', '-Fc', '-f', "$dumps/custom", 'shop');
+run_client($node, 'pg_dump', 'pg_dump', '-f', "$dumps/plain.sql", 'shop');
+run_client($node, 'pg_dump --inserts', 'pg_dump', '--inserts', '-f', "$dumps/inserts.sql", 'shop');
+run_client($node, 'pg_dump -Fd -j2', 'pg_dump', '-Fd', '-j2', '-f', "$dumps/directory", 'shop');
 
 empty_database('from_custom', 0);
-is(run_client('pg_restore', 'pg_restore', '-d', 'from_custom', "$dumps/custom"), '', '... without messages');
+is(run_client($node, 'pg_restore', 'pg_restore', '-d', 'from_custom', "$dumps/custom"), '', '... without messages');
 is_like_original('custom format', $node, 'from_custom');
 
 empty_database('from_plain', 0);
-like(run_client('psql', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_plain', '-f', "$dumps/plain.sql"),
+like(run_client($node, 'psql', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_plain', '-f', "$dumps/plain.sql"),
 	qr/WARNING:  new sessions of this database will see the deleted rows of table "author".*SELECT orm_ext\.preload/s,
 	'... which warns while the new database does not preload');
 is_like_original('plain format', $node, 'from_plain');
 
 empty_database('from_inserts', 1);
-is(run_client('psql of --inserts', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_inserts', '-f', "$dumps/inserts.sql"),
+is(run_client($node, 'psql of --inserts', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_inserts', '-f', "$dumps/inserts.sql"),
 	'', '... which is quiet where it does');
 is_like_original('--inserts', $node, 'from_inserts');
 
 empty_database('from_directory', 1);
-is(run_client('pg_restore -j2', 'pg_restore', '-j2', '-d', 'from_directory', "$dumps/directory"), '', '... without messages');
+is(run_client($node, 'pg_restore -j2', 'pg_restore', '-j2', '-d', 'from_directory', "$dumps/directory"), '', '... without messages');
 is_like_original('directory format', $node, 'from_directory');
 
 note 'data only, into tables that are under soft delete';
 
-run_client('pg_dump --schema-only', 'pg_dump', '-Fc', '--schema-only', '-f', "$dumps/schema", 'shop');
-run_client('pg_dump --data-only', 'pg_dump', '-Fc', '--data-only', '-f', "$dumps/data", 'shop');
-run_client('pg_dump --data-only --inserts', 'pg_dump', '--data-only', '--inserts', '-f', "$dumps/data.sql", 'shop');
+run_client($node, 'pg_dump --schema-only', 'pg_dump', '-Fc', '--schema-only', '-f', "$dumps/schema", 'shop');
+run_client($node, 'pg_dump --data-only', 'pg_dump', '-Fc', '--data-only', '-f', "$dumps/data", 'shop');
+run_client($node, 'pg_dump --data-only --inserts', 'pg_dump', '--data-only', '--inserts', '-f', "$dumps/data.sql", 'shop');
 
 # Materialized views are filled by post-data commands, which neither half of this dump holds.
 sub restore_data
@@ -198,8 +185,8 @@ sub restore_data
 	my ($name, $database, @command) = @_;
 
 	empty_database($database, 1);
-	run_client("$name: schema", 'pg_restore', '-d', $database, "$dumps/schema");
-	is(run_client($name, @command, '-d', $database), '', '... without messages');
+	run_client($node, "$name: schema", 'pg_restore', '-d', $database, "$dumps/schema");
+	is(run_client($node, $name, @command, '-d', $database), '', '... without messages');
 	ask($node, $database, 'REFRESH MATERIALIZED VIEW post_count; REFRESH MATERIALIZED VIEW author_names');
 	is_like_original($name, $node, $database);
 	return;
@@ -232,7 +219,7 @@ ask($node, 'postgres', q(
 	ALTER ROLE auditor SET orm_ext.deleted_rows = 'show';
 	ALTER ROLE auditor IN DATABASE shop SET orm_ext.delete_mode = 'hard'));
 ask($node, 'shop', 'GRANT SELECT ON author TO auditor');
-run_client('pg_dumpall', 'pg_dumpall', '-f', "$dumps/all.sql");
+run_client($node, 'pg_dumpall', 'pg_dumpall', '-f', "$dumps/all.sql");
 
 my $copy = new_node('copy');
 command_ok([ 'psql', '-Xq', '-d', $copy->connstr('postgres'), '-f', "$dumps/all.sql" ], 'psql of pg_dumpall');

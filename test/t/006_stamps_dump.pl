@@ -97,19 +97,6 @@ my $declared = q(
 		FROM pg_trigger AS t WHERE NOT tgisinternal ORDER BY 4;
 );
 
-# Run a client program; its messages are returned, failure fails the test.
-sub run_client
-{
-	my ($to, $name, @command) = @_;
-	my ($stdout, $stderr);
-	local %ENV = %ENV;
-
-	$ENV{PGHOST} = $to->host;
-	$ENV{PGPORT} = $to->port;
-	ok(IPC::Run::run(\@command, '>', \$stdout, '2>', \$stderr), $name) or diag $stderr;
-	return $stderr;
-}
-
 # The server's next transaction numbers are this much larger.
 sub burn_transactions
 {

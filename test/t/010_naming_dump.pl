@@ -8,6 +8,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
+use IPC::Run;
 use OrmExt::Naming;
 use OrmExt::Test;
 use PostgreSQL::Test::Cluster;

@@ -91,18 +91,6 @@ my $goes_on = q(
 	ROLLBACK;
 );
 
-sub run_client
-{
-	my ($name, @command) = @_;
-	my ($stdout, $stderr);
-	local %ENV = %ENV;
-
-	$ENV{PGHOST} = $node->host;
-	$ENV{PGPORT} = $node->port;
-	ok(IPC::Run::run(\@command, '>', \$stdout, '2>', \$stderr), $name) or diag $stderr;
-	return $stderr;
-}
-
 sub empty_database
 {
 	my ($name) = @_;
@@ -146,27 +134,27 @@ ask($node, 'postgres', 'ALTER DATABASE shop SET session_preload_libraries = orm_
 
 note 'dump and restore';
 
-run_client('pg_dump -Fc', 'pg_dump', '-Fc', '-f', "$dumps/custom", 'shop');
-run_client('pg_dump', 'pg_dump', '-f', "$dumps/plain.sql", 'shop');
-run_client('pg_dump --inserts', 'pg_dump', '--inserts', '-f', "$dumps/inserts.sql", 'shop');
+run_client($node, 'pg_dump -Fc', 'pg_dump', '-Fc', '-f', "$dumps/custom", 'shop');
+run_client($node, 'pg_dump', 'pg_dump', '-f', "$dumps/plain.sql", 'shop');
+run_client($node, 'pg_dump --inserts', 'pg_dump', '--inserts', '-f', "$dumps/inserts.sql", 'shop');
 
 empty_database($_) for qw(from_custom from_parallel from_plain from_inserts);
-is(run_client('pg_restore', 'pg_restore', '-d', 'from_custom', "$dumps/custom"), '', '... without messages');
+is(run_client($node, 'pg_restore', 'pg_restore', '-d', 'from_custom', "$dumps/custom"), '', '... without messages');
 is_like_original('custom format', 'from_custom');
-is(run_client('pg_restore -j2', 'pg_restore', '-j2', '-d', 'from_parallel', "$dumps/custom"), '', '... without messages');
+is(run_client($node, 'pg_restore -j2', 'pg_restore', '-j2', '-d', 'from_parallel', "$dumps/custom"), '', '... without messages');
 is_like_original('in parallel', 'from_parallel');
-is(run_client('psql', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_plain', '-f', "$dumps/plain.sql"), '', '... without messages');
+is(run_client($node, 'psql', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_plain', '-f', "$dumps/plain.sql"), '', '... without messages');
 is_like_original('plain format', 'from_plain');
-is(run_client('psql of --inserts', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_inserts', '-f', "$dumps/inserts.sql"), '', '... without messages');
+is(run_client($node, 'psql of --inserts', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'from_inserts', '-f', "$dumps/inserts.sql"), '', '... without messages');
 is_like_original('--inserts', 'from_inserts');
 
 note 'data only, where foreign keys already are';
 
-run_client('pg_dump --schema-only', 'pg_dump', '-Fc', '--schema-only', '-f', "$dumps/schema", 'shop');
-run_client('pg_dump --data-only', 'pg_dump', '-Fc', '--data-only', '-f', "$dumps/data", 'shop');
+run_client($node, 'pg_dump --schema-only', 'pg_dump', '-Fc', '--schema-only', '-f', "$dumps/schema", 'shop');
+run_client($node, 'pg_dump --data-only', 'pg_dump', '-Fc', '--data-only', '-f', "$dumps/data", 'shop');
 empty_database('data_only');
-run_client('schema', 'pg_restore', '-d', 'data_only', "$dumps/schema");
-is(run_client('pg_restore --disable-triggers', 'pg_restore', '--data-only', '--disable-triggers', '-d', 'data_only', "$dumps/data"), '', '... without messages');
+run_client($node, 'schema', 'pg_restore', '-d', 'data_only', "$dumps/schema");
+is(run_client($node, 'pg_restore --disable-triggers', 'pg_restore', '--data-only', '--disable-triggers', '-d', 'data_only', "$dumps/data"), '', '... without messages');
 is_like_original('--disable-triggers', 'data_only');
 
 # Without circles, and in the order of the references, the server needs no triggers disabled.
@@ -176,11 +164,11 @@ for my $format ([ 'COPY' ], [ 'INSERTs', '--inserts' ])
 {
 	my ($name, @options) = @$format;
 
-	run_client("pg_dump --data-only, $name", 'pg_dump', '--data-only', @options, '-f', "$dumps/data.sql", 'shop');
-	run_client('pg_dump --schema-only', 'pg_dump', '-Fc', '--schema-only', '-f', "$dumps/schema", 'shop');
+	run_client($node, "pg_dump --data-only, $name", 'pg_dump', '--data-only', @options, '-f', "$dumps/data.sql", 'shop');
+	run_client($node, 'pg_dump --schema-only', 'pg_dump', '-Fc', '--schema-only', '-f', "$dumps/schema", 'shop');
 	empty_database('no_circles');
-	run_client('schema', 'pg_restore', '-d', 'no_circles', "$dumps/schema");
-	is(run_client('psql', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'no_circles', '-f', "$dumps/data.sql"), '',
+	run_client($node, 'schema', 'pg_restore', '-d', 'no_circles', "$dumps/schema");
+	is(run_client($node, 'psql', 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'no_circles', '-f', "$dumps/data.sql"), '',
 		'... references to deleted rows come along');
 	is(ask($node, 'no_circles', $everything), $original{everything}, '... all of them');
 	ask($node, 'postgres', 'DROP DATABASE no_circles');

@@ -21,15 +21,6 @@ my $installation = OrmExt::Installation->new('pg_config', PostgreSQL::Test::Util
 my $databases = 0;
 my $node;
 
-sub slurp
-{
-	my ($file) = @_;
-
-	open(my $in, '<', $file) or die "cannot read $file: $!";
-	local $/;
-	return <$in>;
-}
-
 # A version as something that sorts.
 sub sortable { return join '.', map { sprintf '%06d', $_ } split /\./, $_[0]; }
 
@@ -65,12 +56,12 @@ sub walks
 }
 
 # The scripts and the control file of the tree, whatever is installed.
-my ($newest) = slurp("$top/orm_ext.control") =~ /^default_version *= *'([^']+)'/m;
+my ($newest) = slurp_file("$top/orm_ext.control") =~ /^default_version *= *'([^']+)'/m;
 my @versions = sort { sortable($a) cmp sortable($b) }
   map { /orm_ext--([^-]+)\.sql$/ } glob "$top/sql/orm_ext--*.sql";
 
 $installation->remove_files;
-$installation->write_file(basename($_), slurp($_)) for "$top/orm_ext.control", glob "$top/sql/orm_ext--*.sql";
+$installation->write_file(basename($_), slurp_file($_)) for "$top/orm_ext.control", glob "$top/sql/orm_ext--*.sql";
 $node = PostgreSQL::Test::Cluster->new('main', install_path => $installation->path);
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 $node->start;
@@ -111,7 +102,7 @@ ALTER EVENT TRIGGER orm_ext_made_up ENABLE ALWAYS;
 ALTER FUNCTION orm_ext.status() ROWS 10;
 );
 
-$installation->write_file("orm_ext--$next.sql", slurp("$top/sql/orm_ext--$newest.sql") . $additions);
+$installation->write_file("orm_ext--$next.sql", slurp_file("$top/sql/orm_ext--$newest.sql") . $additions);
 $installation->write_file("orm_ext--$newest--$next.sql", $additions);
 walks($newest, $next);
 my $fresh = database_of($next);
@@ -166,7 +157,7 @@ note 'an old library, new objects';
 
 $installation->write_file("orm_ext--$newest--$next.sql", "SELECT orm_ext.require_library('$next');\n$additions");
 $installation->write_file("orm_ext--$next.sql",
-	slurp("$top/sql/orm_ext--$newest.sql") =~ s/require_library\('\Q$newest\E'\)/require_library('$next')/r . $additions);
+	slurp_file("$top/sql/orm_ext--$newest.sql") =~ s/require_library\('\Q$newest\E'\)/require_library('$next')/r . $additions);
 $database = database_of($newest);
 
 # A library that is older than the objects to come is an error with the way out.

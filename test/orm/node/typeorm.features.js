@@ -23,7 +23,7 @@ const Author = new EntitySchema({
   },
   relations: {
     books: { type: 'one-to-many', target: 'Book', inverseSide: 'author', cascade: ['insert'] },
-    library: { type: 'one-to-many', target: 'Book', inverseSide: 'writer', lazy: true }
+    shelf: { type: 'one-to-many', target: 'Book', inverseSide: 'writer', lazy: true }
   }
 })
 
@@ -36,7 +36,7 @@ const Book = new EntitySchema({
   columns: { id, authorId: { type: 'int' }, title: { type: 'text' }, price: { type: 'int' } },
   relations: {
     author: { ...author, inverseSide: 'books', onDelete: 'CASCADE' },
-    writer: { ...author, inverseSide: 'library', lazy: true }
+    writer: { ...author, inverseSide: 'shelf', lazy: true }
   }
 })
 
@@ -130,7 +130,7 @@ async function relations (client) {
     where: { id: all }, relations: { books: true }, relationLoadStrategy, order: { id: 'ASC', books: { id: 'ASC' } }
   })).map(({ name, books }) => [name, titles(books)])
   const answer = [await eager('join'), await eager('query'),
-    titles(await (await authors.findOneBy(of('Cyd'))).library).sort(),
+    titles(await (await authors.findOneBy(of('Cyd'))).shelf).sort(),
     (await (await books.findOneBy({ title: 'D' })).writer).name]
   await authors.delete(cyd.id)
   return [...answer, titles(await books.findBy({ authorId: all })),

@@ -7,12 +7,11 @@ use strict;
 use warnings FATAL => 'all';
 
 use Exporter 'import';
-use IPC::Run;
 use OrmExt::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(wild_schema strange_templates every_name names_of conventions_of run_client create_plain_database);
+our @EXPORT = qw(wild_schema strange_templates every_name names_of conventions_of create_plain_database);
 
 # SQL for a database without the library, or with orm_ext.naming_fill and naming_check off: wrong names
 # of every kind, in all places where pg_dump and the server carry names along.
@@ -172,19 +171,6 @@ sub create_plain_database
 
 	ask($node, 'postgres', "CREATE DATABASE $name");
 	return;
-}
-
-# Run a client program; its messages are returned, failure fails the test.
-sub run_client
-{
-	my ($node, $name, @command) = @_;
-	my ($stdout, $stderr);
-	local %ENV = %ENV;
-
-	$ENV{PGHOST} = $node->host;
-	$ENV{PGPORT} = $node->port;
-	ok(IPC::Run::run(\@command, '>', \$stdout, '2>', \$stderr), $name) or diag $stderr;
-	return $stderr;
 }
 
 1;

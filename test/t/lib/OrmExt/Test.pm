@@ -6,11 +6,12 @@ use strict;
 use warnings FATAL => 'all';
 
 use Exporter 'import';
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_node create_database ask told managed_table live_and_deleted);
+our @EXPORT = qw(new_node create_database ask told run_client managed_table live_and_deleted);
 
 # A server that runs, with lines for its configuration.  Options go to init().
 sub new_node
@@ -61,6 +62,19 @@ sub run_session
 
 	push @params, '-v', 'ON_ERROR_STOP=0' if $options{go_on};
 	return $node->psql($database, $sql, extra_params => \@params);
+}
+
+# Run a client program against a server; its messages are returned, failure fails the test.
+sub run_client
+{
+	my ($node, $name, @command) = @_;
+	my ($stdout, $stderr);
+	local %ENV = %ENV;
+
+	$ENV{PGHOST} = $node->host;
+	$ENV{PGPORT} = $node->port;
+	ok(IPC::Run::run(\@command, '>', \$stdout, '2>', \$stderr), $name) or diag $stderr;
+	return $stderr;
 }
 
 # SQL for a table of five rows under soft delete, of which row 5 is deleted.
