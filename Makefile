@@ -19,7 +19,7 @@ REGRESS        = setup status declaration follow marker_types \
 	reading views cursors parallel matviews \
 	deleting triggers final_delete stamp merge merge17 returning18 \
 	mention deleted_rows partitions partition_key inheritance foreign_keys \
-	privileges row_security unique_keys upsert \
+	privileges row_security unique_keys key_commands upsert \
 	restore restore_problems restore_rights deletions deleted_by \
 	version timestamps actors stale stamp_declaration stamp_paths stamp_columns \
 	stamp_ddl stamp18 expected_version update_checked version_guard touch_parent \

@@ -231,7 +231,10 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 		return;
 	}
 	if (!IsBinaryUpgrade)
+	{
 		check_utility(pstmt->utilityStmt);
+		pstmt = orm_redirect_key_command(pstmt);
+	}
 
 	if (scope == ORM_SCOPE_ORDINARY && !has_names)
 	{

@@ -182,38 +182,14 @@ deleted_condition(const char *column, const OrmMarker *marker)
 	}
 }
 
-/* What the hint about a key that clashes has to name. */
-typedef struct ClashContext
-{
-	const char *table;
-	const char *condition;
-} ClashContext;
-
-/* Add the hint to the server's error. */
-static void
-hint_clash(void *arg)
-{
-	ClashContext *context = arg;
-
-	if (geterrcode() == ERRCODE_UNIQUE_VIOLATION)
-		errhint("Leave the keys as they are with unique_keys => 'live', or remove the deleted rows first: DELETE FROM %s WHERE %s;",
-				context->table, context->condition);
-}
-
 /* Convert the unique keys of a table, with a hint if that fails. */
 static void
 convert_unique_keys(Oid relid, const char *table, const char *column,
 					const OrmMarker *marker, OrmUniqueKeys unique_keys)
 {
-	ClashContext context = {table, deleted_condition(column, marker)};
-	ErrorContextCallback callback;
-
-	callback.callback = hint_clash;
-	callback.arg = &context;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	orm_convert_unique_keys(relid, marker, unique_keys);
-	error_context_stack = callback.previous;
+	orm_convert_unique_keys(relid, marker, unique_keys,
+							psprintf("Leave the keys as they are with unique_keys => 'live', or remove the deleted rows first: DELETE FROM %s WHERE %s;",
+									 table, deleted_condition(column, marker)));
 }
 
 /* Declare soft delete on a table, in place of a declaration that says otherwise. */

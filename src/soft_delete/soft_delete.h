@@ -125,6 +125,9 @@ extern bool orm_may_check_at_once(void);
 extern void orm_spare_checks_of(EState *estate, ResultRelInfo *rri);
 extern void orm_spare_reference_checks(QueryDesc *query_desc);
 
+/* key_commands.c: unique constraints that have become indexes */
+extern PlannedStmt *orm_redirect_key_command(PlannedStmt *pstmt);
+
 /* truncate.c */
 extern void orm_check_truncate(const TruncateStmt *stmt);
 

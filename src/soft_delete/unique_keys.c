@@ -190,21 +190,34 @@ plan_live(Relation rel, Relation index, Expr *live)
 	return NULL;
 }
 
+/*
+ * The predicate of an index but for the condition that a row is live;
+ * "among_live" tells whether that was part of it.
+ */
+static List *
+predicate_besides_live(Relation index, Expr *live, bool *among_live)
+{
+	List	   *predicate = NIL;
+	ListCell   *lc;
+
+	*among_live = false;
+	foreach(lc, written_predicate(index))
+	{
+		if (equal(eval_const_expressions(NULL, lfirst(lc)), live))
+			*among_live = true;
+		else
+			predicate = lappend(predicate, lfirst(lc));
+	}
+	return predicate;
+}
+
 /* Plan to make a unique index hold among all rows; NULL if there is no need. */
 static Conversion *
 plan_all(Relation rel, Relation index, Expr *live)
 {
-	List	   *predicate = NIL;
-	bool		among_live = false;
-	ListCell   *lc;
+	bool		among_live;
+	List	   *predicate = predicate_besides_live(index, live, &among_live);
 
-	foreach(lc, written_predicate(index))
-	{
-		if (equal(eval_const_expressions(NULL, lfirst(lc)), live))
-			among_live = true;
-		else
-			predicate = lappend(predicate, lfirst(lc));
-	}
 	if (!among_live || index->rd_index->indisexclusion)
 		return NULL;
 	return plan_conversion(rel, index, predicate);
@@ -245,14 +258,22 @@ plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool
 	return conversions;
 }
 
-/* Turn unique keys of a table, which is closed then, into the wanted kind. */
+/* Add a hint to the server's error where a key does not hold. */
 static void
-convert_keys(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool only_new)
+hint_clash(void *arg)
 {
-	List	   *conversions = plan_conversions(rel, marker, kind, only_new);
+	if (arg && geterrcode() == ERRCODE_UNIQUE_VIOLATION)
+		errhint("%s", (const char *) arg);
+}
+
+/* Drop indexes and create them anew. */
+static void
+run_conversions(List *conversions, const char *hint)
+{
+	ErrorContextCallback callback = {error_context_stack, hint_clash, unconstify(char *, hint)};
 	ListCell   *lc;
 
-	table_close(rel, NoLock);
+	error_context_stack = &callback;
 	foreach(lc, conversions)
 	{
 		Conversion *conversion = lfirst(lc);
@@ -262,23 +283,140 @@ convert_keys(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool onl
 		if (conversion->comment)
 			orm_run_ddl("%s", conversion->comment);
 	}
+	error_context_stack = callback.previous;
 }
 
 /*
  * Turn the unique keys of a table into the wanted kind.  The caller holds the
  * lock on the table, but does not have it open.
  *
- * Error: 23505 where a key is to hold among all rows and does not.
+ * Error: 23505 where a key is to hold among all rows and does not, with the
+ * hint.
  */
 void
-orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind)
+orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind,
+						const char *hint)
 {
-	convert_keys(table_open(relid, NoLock), marker, kind, false);
+	Relation	rel = table_open(relid, NoLock);
+	List	   *conversions = plan_conversions(rel, marker, kind, false);
+
+	table_close(rel, NoLock);
+	run_conversions(conversions, hint);
 }
 
 /* Make the unique keys hold among live rows that the DDL command at hand has created. */
 void
 orm_convert_new_keys(Oid relid, const OrmMarker *marker)
 {
-	convert_keys(table_open(relid, AccessShareLock), marker, ORM_UNIQUE_KEYS_LIVE, true);
+	Relation	rel = table_open(relid, AccessShareLock);
+	List	   *conversions = plan_conversions(rel, marker, ORM_UNIQUE_KEYS_LIVE, true);
+
+	table_close(rel, NoLock);
+	run_conversions(conversions, NULL);
+}
+
+/* Is an index a unique key of columns, among all live rows? */
+static bool
+is_key_of_live_rows(Relation index, Expr *live)
+{
+	bool		among_live;
+
+	return index->rd_index->indisunique && index->rd_index->indisvalid &&
+		RelationGetIndexExpressions(index) == NIL &&
+		predicate_besides_live(index, live, &among_live) == NIL && among_live;
+}
+
+/* The same by OID. */
+bool
+orm_is_key_of_live_rows(Oid oid, const OrmMarker *marker)
+{
+	Relation	index = index_open(oid, AccessShareLock);
+	bool		result = is_key_of_live_rows(index, orm_live_condition(marker, 1));
+
+	index_close(index, AccessShareLock);
+	return result;
+}
+
+/* Are these (String) the columns of a key, in any order? */
+static bool
+has_columns(Relation rel, Relation index, List *columns)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (form->indnkeyatts != list_length(columns))
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	attno = form->indkey.values[i];
+		Form_pg_attribute att;
+
+		if (attno <= 0)
+			return false;
+		att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
+		if (!list_member(columns, makeString(NameStr(att->attname))))
+			return false;
+	}
+	return true;
+}
+
+/* The key of some columns, if it is one among live rows and none holds among all. */
+static Oid
+find_live_key(Relation rel, Expr *live, List *columns)
+{
+	Oid			found = InvalidOid;
+	bool		is_referable = false;
+	ListCell   *lc;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		/* the index of a partition follows that of its parent */
+		if (has_columns(rel, index, columns) && !index->rd_rel->relispartition)
+		{
+			if (is_key_of_live_rows(index, live))
+				found = RelationGetRelid(index);
+			else if (index->rd_index->indisunique && written_predicate(index) == NIL)
+				is_referable = true;
+		}
+		index_close(index, AccessShareLock);
+	}
+	return is_referable ? InvalidOid : found;
+}
+
+/* Plan to have it hold among all rows. */
+static Conversion *
+plan_referred(Relation rel, Oid key)
+{
+	Relation	index = index_open(key, AccessShareLock);
+	Conversion *conversion = plan_conversion(rel, index, NIL);
+
+	ereport(NOTICE,
+			(errmsg("key \"%s\" of table \"%s\" becomes unique among all rows, deleted ones included",
+					RelationGetRelationName(index), RelationGetRelationName(rel)),
+			 errdetail("A foreign key refers to it.")));
+	index_close(index, AccessShareLock);
+	return conversion;
+}
+
+/*
+ * A foreign key is about to refer to columns (String) of a table: have their
+ * key hold among all rows.
+ *
+ * Error: 23505 where it does not, with the hint.
+ */
+void
+orm_convert_referred_key(Oid relid, const OrmMarker *marker, List *columns, const char *hint)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	Oid			key = find_live_key(rel, orm_live_condition(marker, 1), columns);
+	Conversion *conversion = OidIsValid(key) ? plan_referred(rel, key) : NULL;
+
+	/*
+	 * converting takes a stronger lock; two sessions are not to wait for each
+	 * other's
+	 */
+	table_close(rel, AccessShareLock);
+	if (conversion)
+		run_conversions(list_make1(conversion), hint);
 }

@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * key_commands.c
+ *		Commands on unique constraints that soft delete has made into indexes.
+ *
+ * A unique key among live rows is an index without a constraint, since a
+ * unique constraint has no predicate.  Migrations do not know that.  What they
+ * say of a unique constraint that a table under soft delete does not have is
+ * done to its unique index of that name:
+ *
+ *		ALTER TABLE … DROP CONSTRAINT key		DROP INDEX key
+ *		ALTER TABLE … RENAME CONSTRAINT key		ALTER INDEX key RENAME
+ *		COMMENT ON CONSTRAINT key ON …			COMMENT ON INDEX key
+ *		ADD CONSTRAINT key UNIQUE USING INDEX i	ALTER INDEX i RENAME TO key
+ *
+ * The tag stays that of the command as it was sent.
+ *
+ * A foreign key refers to a key among all rows.  Where one is to be made that
+ * refers to a key among live rows, that key comes to hold among all rows first,
+ * as it would have stayed had the foreign key been there before.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "soft_delete.h"
+#include "unique_keys.h"
+#include "util/names.h"
+#include "util/spi.h"
+
+/* A table under soft delete, InvalidOid if the name is of anything else. */
+static Oid
+managed_table(const RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+
+	return OidIsValid(relid) && orm_policy_concerns(relid, false) ? relid : InvalidOid;
+}
+
+/* A unique index of a table, by name, that has no constraint; InvalidOid if there is none. */
+static Oid
+find_key(Oid relid, const char *name)
+{
+	Oid			index = get_relname_relid(name, get_rel_namespace(relid));
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		found = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		found = form->indrelid == relid && form->indisunique &&
+			!OidIsValid(get_relation_constraint_oid(relid, name, true));
+		ReleaseSysCache(tuple);
+	}
+	return found ? index : InvalidOid;
+}
+
+/* Is this ADD CONSTRAINT … UNIQUE USING INDEX of a key among live rows? */
+static bool
+takes_key_of_live_rows(Oid relid, const AlterTableCmd *cmd)
+{
+	const Constraint *constraint = (const Constraint *) cmd->def;
+	OrmMarker	marker;
+	Oid			index;
+
+	if (cmd->subtype != AT_AddConstraint || constraint->contype != CONSTR_UNIQUE ||
+		constraint->indexname == NULL || constraint->deferrable)
+		return false;
+	index = find_key(relid, constraint->indexname);
+	return OidIsValid(index) && orm_soft_delete_marker(relid, &marker) &&
+		orm_is_key_of_live_rows(index, &marker);
+}
+
+/* Is a part of ALTER TABLE one to be done to an index? */
+static bool
+is_for_index(Oid relid, const AlterTableCmd *cmd)
+{
+	return (cmd->subtype == AT_DropConstraint && OidIsValid(find_key(relid, cmd->name))) ||
+		takes_key_of_live_rows(relid, cmd);
+}
+
+/* Do it. */
+static void
+do_to_index(Oid relid, const AlterTableCmd *cmd)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(relid));
+	const Constraint *constraint = (const Constraint *) cmd->def;
+
+	if (cmd->subtype == AT_DropConstraint)
+		orm_run(psprintf("DROP INDEX %s%s", quote_qualified_identifier(schema, cmd->name),
+						 cmd->behavior == DROP_CASCADE ? " CASCADE" : ""));
+	else if (constraint->conname && strcmp(constraint->conname, constraint->indexname) != 0)
+	{
+		ereport(NOTICE,
+				(errmsg("ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"%s\" to \"%s\"",
+						constraint->indexname, constraint->conname)));
+		orm_run(psprintf("ALTER INDEX %s RENAME TO %s",
+						 quote_qualified_identifier(schema, constraint->indexname),
+						 quote_identifier(constraint->conname)));
+	}
+}
+
+/* ALTER TABLE: do to indexes what is for them, and leave the rest to the server. */
+static PlannedStmt *
+redirect_alter_table(PlannedStmt *pstmt)
+{
+	AlterTableStmt *alter = castNode(AlterTableStmt, pstmt->utilityStmt);
+	Oid			relid = managed_table(alter->relation);
+	bool		found = false;
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return pstmt;
+	foreach(lc, alter->cmds)
+		found |= is_for_index(relid, lfirst(lc));
+	if (!found)
+		return pstmt;
+
+	/* whoever may not alter the table is told so */
+	relid = AlterTableLookupRelation(alter, AccessExclusiveLock);
+	pstmt = copyObject(pstmt);
+	alter = castNode(AlterTableStmt, pstmt->utilityStmt);
+	foreach(lc, alter->cmds)
+	{
+		if (!is_for_index(relid, lfirst(lc)))
+			continue;
+		do_to_index(relid, lfirst(lc));
+		alter->cmds = foreach_delete_current(alter->cmds, lc);
+	}
+	return pstmt;
+}
+
+/* ALTER TABLE … RENAME CONSTRAINT */
+static PlannedStmt *
+redirect_rename(PlannedStmt *pstmt)
+{
+	RenameStmt *rename = castNode(RenameStmt, pstmt->utilityStmt);
+	Oid			relid;
+
+	if (rename->renameType != OBJECT_TABCONSTRAINT)
+		return pstmt;
+	relid = managed_table(rename->relation);
+	if (!OidIsValid(relid) || !OidIsValid(find_key(relid, rename->subname)))
+		return pstmt;
+
+	pstmt = copyObject(pstmt);
+	rename = castNode(RenameStmt, pstmt->utilityStmt);
+	rename->renameType = rename->relationType = OBJECT_INDEX;
+	rename->relation = makeRangeVar(get_namespace_name(get_rel_namespace(relid)),
+									rename->subname, -1);
+	rename->subname = NULL;
+	return pstmt;
+}
+
+/* COMMENT ON CONSTRAINT … ON table */
+static PlannedStmt *
+redirect_comment(PlannedStmt *pstmt)
+{
+	CommentStmt *comment = castNode(CommentStmt, pstmt->utilityStmt);
+	List	   *names = (List *) comment->object;
+	char	   *name;
+	Oid			relid;
+
+	if (comment->objtype != OBJECT_TABCONSTRAINT)
+		return pstmt;
+	name = strVal(llast(names));
+	relid = managed_table(makeRangeVarFromNameList(list_truncate(list_copy(names),
+																 list_length(names) - 1)));
+	if (!OidIsValid(relid) || !OidIsValid(find_key(relid, name)))
+		return pstmt;
+
+	pstmt = copyObject(pstmt);
+	comment = castNode(CommentStmt, pstmt->utilityStmt);
+	comment->objtype = OBJECT_INDEX;
+	comment->object = (Node *) list_make2(makeString(get_namespace_name(get_rel_namespace(relid))),
+										  makeString(pstrdup(name)));
+	return pstmt;
+}
+
+/* Have a key that a foreign key is to refer to hold among all rows. */
+static void
+make_referable(const Constraint *constraint)
+{
+	Oid			relid;
+	OrmMarker	marker;
+	char	   *column;
+
+	if (constraint->contype != CONSTR_FOREIGN || constraint->pk_attrs == NIL)
+		return;
+	relid = managed_table(constraint->pktable);
+	if (!OidIsValid(relid) || !orm_owns_relation(relid) || !orm_soft_delete_marker(relid, &marker))
+		return;
+	column = orm_marker_name(relid, &marker);
+	orm_begin_ddl();
+	orm_convert_referred_key(relid, &marker, constraint->pk_attrs,
+							 psprintf("A foreign key refers to deleted rows as well. Remove those first: DELETE FROM %s WHERE %s;",
+									  orm_relid_name(relid),
+									  orm_deleted_condition_sql(&marker, column)));
+	(void) orm_end_ddl();
+}
+
+/* Do so for the constraints in a list of what makes up a table, or a column. */
+static void
+make_elements_referable(List *elements)
+{
+	ListCell   *lc;
+
+	foreach(lc, elements)
+	{
+		Node	   *element = lfirst(lc);
+
+		if (element && IsA(element, ColumnDef))
+			make_elements_referable(((ColumnDef *) element)->constraints);
+		else if (element && IsA(element, Constraint))
+			make_referable((Constraint *) element);
+	}
+}
+
+/*
+ * Have a statement find the keys that it speaks of.  Returns the statement to
+ * be run: a copy, if it is another.
+ *
+ * Errors: 23505 where a key of deleted rows is in the way of a foreign key;
+ * those of DROP INDEX and ALTER INDEX.
+ */
+PlannedStmt *
+orm_redirect_key_command(PlannedStmt *pstmt)
+{
+	Node	   *stmt = pstmt->utilityStmt;
+	ListCell   *lc;
+
+	switch (nodeTag(stmt))
+	{
+		case T_RenameStmt:
+			return redirect_rename(pstmt);
+		case T_CommentStmt:
+			return redirect_comment(pstmt);
+		case T_CreateStmt:
+			make_elements_referable(castNode(CreateStmt, stmt)->tableElts);
+			return pstmt;
+		case T_AlterTableStmt:
+			foreach(lc, castNode(AlterTableStmt, stmt)->cmds)
+				make_elements_referable(list_make1(castNode(AlterTableCmd, lfirst(lc))->def));
+			return redirect_alter_table(pstmt);
+		default:
+			return pstmt;
+	}
+}
