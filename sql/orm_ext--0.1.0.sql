@@ -819,6 +819,14 @@ COMMENT ON FUNCTION orm_ext.manage_new_tables() IS
 'Calls orm_ext.manage() for the tables that the DDL command at hand has created in the schemas that orm_ext.auto_manage lists; partitions, and tables that a dump creates, are left alone.
 Errors: 39P03 called outside an event trigger, and those of orm_ext.manage().';
 
+CREATE FUNCTION orm_ext.manage_new_columns() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'orm_manage_new_columns';
+
+COMMENT ON FUNCTION orm_ext.manage_new_columns() IS
+'Does what orm_ext.manage() does for the columns that the ALTER TABLE at hand has added, in the schemas that orm_ext.auto_manage lists; columns that were there before are left alone.
+Errors: 39P03 called outside an event trigger, and those of orm_ext.manage().';
+
 CREATE FUNCTION orm_ext.manage_new_keys() RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_manage_new_keys';
@@ -834,6 +842,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF current_setting('orm_ext.auto_manage', true) <> '' THEN
+		IF tg_tag = 'ALTER TABLE' THEN
+			PERFORM orm_ext.manage_new_columns();
+		END IF;
 		IF tg_tag IN ('ALTER TABLE', 'CREATE INDEX') THEN
 			PERFORM orm_ext.manage_new_keys();
 		ELSE
@@ -844,14 +855,14 @@ END
 $$;
 
 COMMENT ON FUNCTION orm_ext.table_created() IS
-'Event trigger function: manages new tables, and new unique keys, where orm_ext.auto_manage says so. Errors: those of orm_ext.manage_new_tables() and orm_ext.manage_new_keys().';
+'Event trigger function: manages new tables, columns and unique keys where orm_ext.auto_manage says so. Errors: those of orm_ext.manage_new_tables(), orm_ext.manage_new_columns() and orm_ext.manage_new_keys().';
 
 CREATE EVENT TRIGGER orm_ext_table_created ON ddl_command_end
 WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX', 'CREATE SCHEMA', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
 EXECUTE FUNCTION orm_ext.table_created();
 
 COMMENT ON EVENT TRIGGER orm_ext_table_created IS
-'Manages new tables and new unique keys where orm_ext.auto_manage says so.';
+'Manages new tables, columns and unique keys where orm_ext.auto_manage says so.';
 
 CREATE FUNCTION orm_ext.trigger_policies(function oid, arguments bytea)
 RETURNS TABLE (policy text, "column" name, options text[])

@@ -14,10 +14,12 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "tcop/deparse_utility.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/varlena.h"
 
+#include "compat.h"
 #include "guc.h"
 #include "manage.h"
 #include "policy.h"
@@ -46,11 +48,63 @@ is_to_be_managed(void)
 	return !creating_extension && row_security;
 }
 
-/* The tables, in managed schemas, that a query on the DDL command at hand finds. */
+/* A table that the DDL command at hand has created or altered. */
+typedef struct Touched
+{
+	Oid			relid;
+	List	   *columns;		/* that were added to it (char *) */
+} Touched;
+
+/* Names of the columns that a command adds to a table. */
+static List *
+added_columns(const CollectedCommand *command)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	if (command->type != SCT_AlterTable)
+		return NIL;
+	foreach(lc, command->d.alterTable.subcmds)
+	{
+		const CollectedATSubcmd *part = lfirst(lc);
+		const AlterTableCmd *cmd = castNode(AlterTableCmd, part->parsetree);
+
+		/* it has no address where the column was there already: IF NOT EXISTS */
+		if (orm_adds_column(cmd) && OidIsValid(part->address.objectId))
+			columns = lappend(columns, castNode(ColumnDef, cmd->def)->colname);
+	}
+	return columns;
+}
+
+/* Add a table to a list of such, or columns to what is known of it. */
+static List *
+add_touched(List *tables, Oid relid, List *columns)
+{
+	Touched    *touched;
+	ListCell   *lc;
+
+	foreach(lc, tables)
+	{
+		touched = lfirst(lc);
+		if (touched->relid != relid)
+			continue;
+		touched->columns = list_concat(touched->columns, columns);
+		return tables;
+	}
+	touched = palloc_object(Touched);
+	touched->relid = relid;
+	touched->columns = columns;
+	return lappend(tables, touched);
+}
+
+/*
+ * The tables, in managed schemas, that a query on the DDL command at hand
+ * finds: its OID, and the command.
+ */
 static List *
 tables_of_command(const char *query)
 {
-	List	   *relids = NIL;
+	List	   *tables = NIL;
 	MemoryContext caller = CurrentMemoryContext;
 
 	SPI_connect();
@@ -58,19 +112,24 @@ tables_of_command(const char *query)
 		elog(ERROR, "could not ask for what was created");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
+		HeapTuple	row = SPI_tuptable->vals[i];
 		bool		isnull;
-		Oid			relid = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-														   SPI_tuptable->tupdesc, 1, &isnull));
-		MemoryContext spi = MemoryContextSwitchTo(caller);
+		Oid			relid = DatumGetObjectId(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+		Datum		command;
+		MemoryContext spi;
 
-		if (!isnull && is_auto_managed(relid))
-			relids = list_append_unique_oid(relids, relid);
+		if (isnull || !is_auto_managed(relid))
+			continue;
+		command = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
+		spi = MemoryContextSwitchTo(caller);
+		tables = add_touched(tables, relid, added_columns((CollectedCommand *) DatumGetPointer(command)));
 		MemoryContextSwitchTo(spi);
 	}
 	SPI_finish();
-	return relids;
+	return tables;
 }
 
+PG_FUNCTION_INFO_V1(orm_manage_new_columns);
 PG_FUNCTION_INFO_V1(orm_manage_new_tables);
 PG_FUNCTION_INFO_V1(orm_manage_new_keys);
 
@@ -89,12 +148,44 @@ orm_manage_new_tables(PG_FUNCTION_ARGS)
 
 	if (!is_to_be_managed())
 		PG_RETURN_VOID();
-	foreach(lc, tables_of_command("SELECT objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
+	foreach(lc, tables_of_command("SELECT objid, command FROM pg_catalog.pg_event_trigger_ddl_commands()"
 								  " WHERE object_type = 'table' AND NOT in_extension"
 								  " AND command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')"))
 	{
-		if (!get_rel_relispartition(lfirst_oid(lc)))
-			(void) orm_manage_table(lfirst_oid(lc), NIL);
+		const Touched *touched = lfirst(lc);
+
+		if (!get_rel_relispartition(touched->relid))
+			(void) orm_manage_table(touched->relid, NIL, NIL);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * orm_ext.manage_new_columns() → void
+ *
+ * After ALTER TABLE: manages tables, in the schemas that orm_ext.auto_manage
+ * lists, by the columns that it has added, and by no others.
+ *
+ * Errors: 39P03 outside an event trigger, and those of manage().
+ */
+Datum
+orm_manage_new_columns(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (!is_to_be_managed())
+		PG_RETURN_VOID();
+	foreach(lc, tables_of_command("SELECT objid, command FROM pg_catalog.pg_event_trigger_ddl_commands()"
+								  " WHERE object_type = 'table' AND NOT in_extension"
+								  " AND command_tag = 'ALTER TABLE'"))
+	{
+		const Touched *touched = lfirst(lc);
+
+		if (touched->columns == NIL)
+			continue;
+		foreach(lc2, orm_tables_to_treat(touched->relid, ShareRowExclusiveLock))
+			(void) orm_manage_table(lfirst_oid(lc2), touched->columns, NIL);
 	}
 	PG_RETURN_VOID();
 }
@@ -116,17 +207,18 @@ orm_manage_new_keys(PG_FUNCTION_ARGS)
 	if (!is_to_be_managed())
 		PG_RETURN_VOID();
 	foreach(lc, tables_of_command("SELECT CASE object_type WHEN 'table' THEN objid"
-								  " ELSE (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = objid) END"
+								  " ELSE (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = objid) END, command"
 								  " FROM pg_catalog.pg_event_trigger_ddl_commands()"
 								  " WHERE object_type IN ('table', 'index') AND NOT in_extension"
 								  " AND command_tag IN ('ALTER TABLE', 'CREATE INDEX')"))
 	{
+		const Touched *touched = lfirst(lc);
 		OrmMarker	marker;
 
-		if (!orm_soft_delete_marker(lfirst_oid(lc), &marker))
+		if (!orm_soft_delete_marker(touched->relid, &marker))
 			continue;
 		orm_begin_ddl();
-		orm_convert_new_keys(lfirst_oid(lc), &marker);
+		orm_convert_new_keys(touched->relid, &marker);
 		(void) orm_end_ddl();
 	}
 	PG_RETURN_VOID();

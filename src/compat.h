@@ -408,4 +408,15 @@ orm_is_plain_foreign_key(Form_pg_constraint form)
 #endif
 }
 
+/* Has ALTER TABLE added a column by this?  Recursion is no kind of its own in 16 (840ff5f451cd). */
+static inline bool
+orm_adds_column(const AlterTableCmd *cmd)
+{
+#if PG_VERSION_NUM < 160000
+	if (cmd->subtype == AT_AddColumnRecurse)
+		return true;
+#endif
+	return cmd->subtype == AT_AddColumn;
+}
+
 #endif							/* ORM_COMPAT_H */

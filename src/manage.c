@@ -149,9 +149,9 @@ check_own_table(Oid relid)
 				 errhint("Name the table that holds the rows.")));
 }
 
-/* The first column of a relation that has one of these names and fits. */
+/* The first of some columns of a relation that has one of these names and fits. */
 static const char *
-find_column(Relation rel, const char *const *names, int count,
+find_column(Relation rel, List *columns, const char *const *names, int count,
 			bool (*fits) (int role, Form_pg_attribute att), int role)
 {
 	for (int i = 0; i < count && names[i]; i++)
@@ -159,7 +159,7 @@ find_column(Relation rel, const char *const *names, int count,
 		AttrNumber	attno = orm_find_column(RelationGetDescr(rel), names[i]);
 		Form_pg_attribute att;
 
-		if (attno == InvalidAttrNumber)
+		if (attno == InvalidAttrNumber || (columns && !orm_contains_name(columns, names[i])))
 			continue;
 		att = TupleDescAttr(RelationGetDescr(rel), attno - 1);
 		if (fits(role, att))
@@ -243,9 +243,9 @@ read_triggers(Relation rel, Management *management)
 	}
 }
 
-/* Find out what is to be done to a table. */
+/* Find out what is to be done to a table, by some of its columns or by all (NIL). */
 static Management
-plan_management(Oid relid)
+plan_management(Oid relid, List *columns)
 {
 	Management	management = {0};
 	Relation	rel = table_open(relid, ShareRowExclusiveLock);
@@ -255,13 +255,13 @@ plan_management(Oid relid)
 	for (int role = 0; role < ORM_STAMP_ROLES; role++)
 	{
 		if (existing_column(&management, orm_stamp_role_name(role)) == NULL)
-			management.columns[role] = find_column(rel, stamp_columns[role],
+			management.columns[role] = find_column(rel, columns, stamp_columns[role],
 												   lengthof(stamp_columns[role]),
 												   fits_stamp, role);
 	}
 	if (existing_column(&management, SOFT_DELETE_POLICY) == NULL)
-		management.marker = find_column(rel, marker_columns, lengthof(marker_columns),
-										fits_marker, 0);
+		management.marker = find_column(rel, columns, marker_columns,
+										lengthof(marker_columns), fits_marker, 0);
 	table_close(rel, NoLock);
 	return management;
 }
@@ -345,11 +345,14 @@ create_stamp_trigger(Oid relid, const Management *management, List *options)
 	return stamp_policies(relid, options ? NIL : management->existing);
 }
 
-/* Attach to one table what fits; return what was attached. */
+/*
+ * Attach to one table what fits some of its columns (char *), or any of them
+ * (NIL); return what was attached.
+ */
 List *
-orm_manage_table(Oid relid, List *options)
+orm_manage_table(Oid relid, List *columns, List *options)
 {
-	Management	management = plan_management(relid);
+	Management	management = plan_management(relid, columns);
 	List	   *policies = create_stamp_trigger(relid, &management, options);
 
 	if (management.marker)
@@ -412,7 +415,7 @@ orm_manage(PG_FUNCTION_ARGS)
 	check_own_table(relid);
 	foreach(lc, orm_tables_to_treat(relid, ShareRowExclusiveLock))
 	{
-		List	   *attached = orm_manage_table(lfirst_oid(lc), options);
+		List	   *attached = orm_manage_table(lfirst_oid(lc), NIL, options);
 
 		policies = list_concat(policies, attached);
 	}

@@ -12,6 +12,6 @@
 
 #include "nodes/pg_list.h"
 
-extern List *orm_manage_table(Oid relid, List *options);
+extern List *orm_manage_table(Oid relid, List *columns, List *options);
 
 #endif							/* ORM_MANAGE_H */

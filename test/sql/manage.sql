@@ -206,11 +206,40 @@ DROP TABLE likewise, selected, child;
 SET client_min_messages = warning;
 DROP SCHEMA other CASCADE;
 RESET client_min_messages;
--- the columns that come later are the owner's to manage
-CREATE TABLE late (id int);
+-- columns that come later are managed as well, and those alone
+SET orm_ext.auto_manage = '';
+CREATE TABLE late (id int PRIMARY KEY, email text UNIQUE, created_at timestamptz);
+SET orm_ext.auto_manage = 'other, soft';
+ALTER TABLE late ADD COLUMN name text, ALTER created_at SET DEFAULT now();
+SELECT count(*) FROM managed WHERE "table" = 'late'::regclass;
 ALTER TABLE late ADD COLUMN version int;
-SELECT count(*) FROM orm_ext.managed WHERE "table" = 'late'::regclass;
+SELECT policy FROM managed WHERE "table" = 'late'::regclass ORDER BY policy;
+ALTER TABLE late ADD COLUMN deleted_at timestamptz, ADD UNIQUE (name), ADD COLUMN IF NOT EXISTS created_at timestamptz;
+SELECT policy FROM managed WHERE "table" = 'late'::regclass ORDER BY policy;
+SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'late'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+INSERT INTO late VALUES (1, 'a');
+DELETE FROM late;
+INSERT INTO late VALUES (2, 'a') RETURNING version;
+-- not again what has been taken off
+SELECT count(*) FROM orm_ext.unmanage('late');
+ALTER TABLE late ADD COLUMN updated_at timestamptz, ALTER version SET NOT NULL, ALTER name TYPE varchar(20);
+ALTER TABLE late ADD COLUMN IF NOT EXISTS version int;
+SELECT policy FROM managed WHERE "table" = 'late'::regclass ORDER BY policy;
+-- not in a restore
+SET row_security = off;
+ALTER TABLE late ADD COLUMN updated_by text;
+RESET row_security;
+SELECT policy FROM managed WHERE "table" = 'late'::regclass ORDER BY policy;
 DROP TABLE late;
+-- of parents, partitioned or not, and with children
+CREATE TABLE heir (id int);
+CREATE TABLE heir_1 () INHERITS (heir);
+CREATE TABLE split (id int) PARTITION BY RANGE (id);
+CREATE TABLE split_1 PARTITION OF split DEFAULT;
+ALTER TABLE heir ADD COLUMN version int;
+ALTER TABLE split ADD COLUMN deleted_at timestamptz;
+SELECT "table", policy FROM managed WHERE "table"::text ~ '^(heir|split)' ORDER BY "table"::text;
+DROP TABLE heir, heir_1, split;
 -- unique keys that come later hold among live rows, too, unless they must not
 CREATE TABLE keyed (id int PRIMARY KEY, a int, b int, c int, d int, deleted_at timestamptz);
 CREATE UNIQUE INDEX keyed_a ON keyed (a);
