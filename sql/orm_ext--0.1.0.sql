@@ -255,9 +255,9 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'orm_enable_soft_delete';
 
 COMMENT ON FUNCTION orm_ext.enable_soft_delete(regclass, name, regtype, text, boolean) IS
-'Puts a table under soft delete: adds the marker column where it is missing, the trigger, and converts unique keys. Returns the statements that were run.
+'Puts a table under soft delete: adds the marker column where it is missing, the trigger, and converts unique keys and exclusion constraints. Returns the statements that were run.
 Arguments: the table; name of the marker column; its type where it is to be added; unique_keys: live (keys hold among live rows) or all (deleted rows included). Primary keys, keys that a foreign key refers to, deferrable keys and replica identities always hold among all rows; foreign_keys: true (foreign keys hold for live rows: their actions follow a soft delete, and no live row may refer to a deleted one), false (they are left to real deletes), null (as the trigger says already, true where there is none).
-Errors: 42501 not the owner, 42809 not a table, 42710 under soft delete by another column, 22023 unique_keys, 42804, 42P16 or 428C9 unfit column, 23505 a key is to hold among all rows and does not.';
+Errors: 42501 not the owner, 42809 not a table, 42710 under soft delete by another column, 22023 unique_keys, 42804, 42P16 or 428C9 unfit column, 23505 or 23P01 a key or exclusion constraint is to hold among all rows and does not.';
 
 CREATE FUNCTION orm_ext.disable_soft_delete(
 	rel regclass,
@@ -269,7 +269,7 @@ AS 'MODULE_PATHNAME', 'orm_disable_soft_delete';
 COMMENT ON FUNCTION orm_ext.disable_soft_delete(regclass, text) IS
 'Takes a table off soft delete: drops the trigger. Column and rows stay, so deleted rows become visible. Returns the statements that were run.
 Arguments: the table; unique_keys: live (keys stay as they are) or all (keys among live rows are made to hold among all rows).
-Errors: 42501 not the owner, 42809 not a table, 22023 unique_keys, 23505 a key is to hold among all rows and does not.';
+Errors: 42501 not the owner, 42809 not a table, 22023 unique_keys, 23505 or 23P01 a key or exclusion constraint is to hold among all rows and does not.';
 
 -- ---------------------------------------------------------------------------
 -- Versions and timestamps: the declarations

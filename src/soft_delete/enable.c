@@ -293,8 +293,8 @@ PG_FUNCTION_INFO_V1(orm_disable_soft_delete);
  * Returns the statements that were run; a null elsewhere, none.
  *
  * Errors: 42501 not the owner; 42809 no table; 42710 under soft delete by
- * another column; 22023 unique_keys; 42804, 42P16, 428C9 unfit column; 23505 a
- * key that is to hold among all rows does not.
+ * another column; 22023 unique_keys; 42804, 42P16, 428C9 unfit column; 23505,
+ * 23P01 a key that is to hold among all rows does not.
  */
 Datum
 orm_enable_soft_delete(PG_FUNCTION_ARGS)
@@ -333,8 +333,8 @@ orm_enable_soft_delete(PG_FUNCTION_ARGS)
  * which a WARNING says.  unique_keys => 'all' makes keys among live rows hold
  * among all rows again.  Returns the statements that were run.
  *
- * Errors: 42501 not the owner; 42809 no table; 22023 unique_keys; 23505 a key
- * does not hold among all rows.
+ * Errors: 42501 not the owner; 42809 no table; 22023 unique_keys; 23505, 23P01 a
+ * key does not hold among all rows.
  */
 Datum
 orm_disable_soft_delete(PG_FUNCTION_ARGS)

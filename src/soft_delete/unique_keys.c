@@ -5,7 +5,8 @@
  *
  * A key among live rows is a partial unique index with the live condition as
  * predicate.  An index is turned into the other kind by dropping it and
- * creating it anew under its name, in one transaction.
+ * creating it anew under its name, in one transaction.  So is an exclusion
+ * constraint, which stays a constraint.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "commands/comment.h"
+#include "commands/tablespace.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -78,11 +80,11 @@ reason_to_stay(Relation rel, Relation index)
 {
 	Form_pg_index form = index->rd_index;
 
-	if (form->indisexclusion)
-		return "It is an exclusion constraint.";
 	if (is_referenced(form->indexrelid))
 		return "A foreign key refers to it.";
-	if (!form->indimmediate)
+	if (form->indisunique && form->indisexclusion)
+		return "It is WITHOUT OVERLAPS, which an index among live rows cannot be.";
+	if (form->indisunique && !form->indimmediate)
 		return "It is deferrable, which an index among live rows cannot be.";
 	if (form->indisreplident)
 		return "It is the table's replica identity.";
@@ -108,16 +110,19 @@ written_predicate(Relation index)
 	return make_ands_implicit((Expr *) stringToNode(TextDatumGetCString(value)));
 }
 
-/* " WHERE predicate" of an index on a table; empty for no predicate. */
+/*
+ * " WHERE predicate" of an index on a table; empty for no predicate.  That of an
+ * exclusion constraint has parentheses.
+ */
 static char *
-where_clause(Relation rel, List *predicate)
+where_clause(Relation rel, Relation index, List *predicate)
 {
 	List	   *dpcontext;
 
 	if (predicate == NIL)
 		return "";
 	dpcontext = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
-	return psprintf(" WHERE %s",
+	return psprintf(index->rd_index->indisexclusion ? " WHERE (%s)" : " WHERE %s",
 					deparse_expression((Node *) make_ands_explicit(predicate),
 									   dpcontext, false, false));
 }
@@ -127,7 +132,7 @@ static char *
 definition_head(Relation rel, Relation index)
 {
 	char	   *definition = pg_get_indexdef_string(RelationGetRelid(index));
-	char	   *where = where_clause(rel, written_predicate(index));
+	char	   *where = where_clause(rel, index, written_predicate(index));
 	const char *create = psprintf("CREATE UNIQUE INDEX %s ON ",
 								  quote_identifier(RelationGetRelationName(index)));
 	char	   *target = definition + strlen(create);
@@ -145,31 +150,85 @@ definition_head(Relation rel, Relation index)
 	return psprintf("%s%s", create, target);
 }
 
-/* Plan to drop an index and to create it with another predicate. */
+/* When a constraint is checked, as it is written at the end of its definition. */
+static const char *
+timing_clause(Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Form_pg_constraint form;
+	const char *timing = "";
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", constraint);
+	form = (Form_pg_constraint) GETSTRUCT(tuple);
+	if (form->condeferrable)
+		timing = form->condeferred ? " DEFERRABLE INITIALLY DEFERRED" : " DEFERRABLE";
+	ReleaseSysCache(tuple);
+	return timing;
+}
+
+/* ALTER TABLE … ADD CONSTRAINT … EXCLUDE, with another predicate. */
+static char *
+exclusion_definition(Relation rel, Relation index, Oid constraint, List *predicate)
+{
+	char	   *definition = pg_get_constraintdef_command(constraint);
+	char	   *where = where_clause(rel, index, written_predicate(index));
+	const char *timing = timing_clause(constraint);
+	char	   *tail = definition + strlen(definition) - strlen(where) - strlen(timing);
+	Oid			tablespace = index->rd_rel->reltablespace;
+
+	if (tail < definition || strcmp(tail, psprintf("%s%s", where, timing)) != 0)
+		elog(ERROR, "unexpected definition of constraint \"%s\": %s",
+			 RelationGetRelationName(index), definition);
+	*tail = '\0';
+	return psprintf("%s%s%s%s%s", definition,
+					OidIsValid(tablespace) ? " USING INDEX TABLESPACE " : "",
+					OidIsValid(tablespace) ? quote_identifier(get_tablespace_name(tablespace)) : "",
+					where_clause(rel, index, predicate), timing);
+}
+
+/* COMMENT ON something, NULL for no comment. */
+static char *
+comment_command(const char *object, const char *comment)
+{
+	return comment ? psprintf("COMMENT ON %s IS %s", object, quote_literal_cstr(comment)) : NULL;
+}
+
+/*
+ * Plan to drop an index and to create it with another predicate.  A unique
+ * constraint cannot have one, and comes back as an index; an exclusion
+ * constraint can.
+ */
 static Conversion *
 plan_conversion(Relation rel, Relation index, List *predicate)
 {
 	Conversion *conversion = palloc0_object(Conversion);
 	Oid			oid = RelationGetRelid(index);
 	Oid			constraint = get_index_constraint(oid);
-	const char *name = orm_relation_name(index);
+	const char *table = orm_relation_name(rel);
+	const char *name = quote_identifier(RelationGetRelationName(index));
 	char	   *comment = GetComment(oid, RelationRelationId, 0);
 
 	if (OidIsValid(constraint))
 	{
-		conversion->drop = psprintf("ALTER TABLE %s DROP CONSTRAINT %s",
-									orm_relation_name(rel),
-									quote_identifier(RelationGetRelationName(index)));
+		conversion->drop = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, name);
 		if (comment == NULL)
 			comment = GetComment(constraint, ConstraintRelationId, 0);
 	}
 	else
-		conversion->drop = psprintf("DROP INDEX %s", name);
-	conversion->create = psprintf("%s%s", definition_head(rel, index),
-								  where_clause(rel, predicate));
-	if (comment)
-		conversion->comment = psprintf("COMMENT ON INDEX %s IS %s", name,
-									   quote_literal_cstr(comment));
+		conversion->drop = psprintf("DROP INDEX %s", orm_relation_name(index));
+
+	if (index->rd_index->indisexclusion)
+	{
+		conversion->create = exclusion_definition(rel, index, constraint, predicate);
+		conversion->comment = comment_command(psprintf("CONSTRAINT %s ON %s", name, table), comment);
+	}
+	else
+	{
+		conversion->create = psprintf("%s%s", definition_head(rel, index),
+									  where_clause(rel, index, predicate));
+		conversion->comment = comment_command(psprintf("INDEX %s", orm_relation_name(index)), comment);
+	}
 	return conversion;
 }
 
@@ -218,9 +277,7 @@ plan_all(Relation rel, Relation index, Expr *live)
 	bool		among_live;
 	List	   *predicate = predicate_besides_live(index, live, &among_live);
 
-	if (!among_live || index->rd_index->indisexclusion)
-		return NULL;
-	return plan_conversion(rel, index, predicate);
+	return among_live ? plan_conversion(rel, index, predicate) : NULL;
 }
 
 /* Was an index created, or made valid, by the transaction at hand? */
@@ -258,11 +315,12 @@ plan_conversions(Relation rel, const OrmMarker *marker, OrmUniqueKeys kind, bool
 	return conversions;
 }
 
-/* Add a hint to the server's error where a key does not hold. */
+/* Add a hint to the server's error where a key, or an exclusion, does not hold. */
 static void
 hint_clash(void *arg)
 {
-	if (arg && geterrcode() == ERRCODE_UNIQUE_VIOLATION)
+	if (arg && (geterrcode() == ERRCODE_UNIQUE_VIOLATION ||
+				geterrcode() == ERRCODE_EXCLUSION_VIOLATION))
 		errhint("%s", (const char *) arg);
 }
 
@@ -290,8 +348,8 @@ run_conversions(List *conversions, const char *hint)
  * Turn the unique keys of a table into the wanted kind.  The caller holds the
  * lock on the table, but does not have it open.
  *
- * Error: 23505 where a key is to hold among all rows and does not, with the
- * hint.
+ * Errors: 23505 and 23P01 where a key is to hold among all rows and does not,
+ * with the hint.
  */
 void
 orm_convert_unique_keys(Oid relid, const OrmMarker *marker, OrmUniqueKeys kind,

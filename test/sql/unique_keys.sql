@@ -137,6 +137,49 @@ SELECT orm_ext.disable_soft_delete('by_hand', 'all');
 ROLLBACK;
 
 --
+-- Exclusion constraints stay such, among live rows
+--
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE regress_keys LOCATION '';
+CREATE TABLE booking (room int, during int4range, state text,
+	CONSTRAINT once EXCLUDE USING gist (during WITH &&) WITH (fillfactor = 80) USING INDEX TABLESPACE regress_keys
+		WHERE (state <> 'draft') DEFERRABLE INITIALLY DEFERRED,
+	CONSTRAINT "One a room" EXCLUDE (room WITH =, lower(state) WITH =) INCLUDE (during) DEFERRABLE);
+COMMENT ON CONSTRAINT once ON booking IS 'the house is one';
+CREATE FUNCTION exclusions() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT c.conname || ' ' || pg_get_constraintdef(c.oid) || ' ' || coalesce(t.spcname, '') || coalesce(' -- ' || obj_description(c.oid, 'pg_constraint'), '')
+	FROM pg_constraint AS c JOIN pg_class AS r ON r.oid = c.conindid LEFT JOIN pg_tablespace AS t ON t.oid = r.reltablespace
+	WHERE c.conrelid = 'booking'::regclass ORDER BY 1
+$$;
+SELECT exclusions();
+SELECT orm_ext.enable_soft_delete('booking');
+SELECT exclusions();
+INSERT INTO booking VALUES (1, '[1,5)', 'paid');
+INSERT INTO booking VALUES (2, '[4,6)', 'paid');
+DELETE FROM booking WHERE room = 1;
+INSERT INTO booking VALUES (2, '[4,6)', 'paid'), (1, '[7,8)', 'paid');
+INSERT INTO booking VALUES (1, '[8,9)', 'PAID');
+INSERT INTO booking VALUES (1, '[8,9)', 'PAID') ON CONFLICT DO NOTHING;
+-- a row comes back only where nothing is in its way
+UPDATE booking SET deleted_at = NULL WHERE deleted_at IS NOT NULL;
+SELECT orm_ext.disable_soft_delete('booking', 'all');
+\echo SQLSTATE :SQLSTATE
+DELETE FROM booking WHERE deleted_at IS NOT NULL;
+SELECT orm_ext.disable_soft_delete('booking', 'all');
+SELECT exclusions();
+SELECT orm_ext.enable_soft_delete('booking', unique_keys => 'all');
+SELECT orm_ext.disable_soft_delete('booking');
+-- one that is added later, where all is managed
+SET orm_ext.auto_manage = 'soft';
+ALTER TABLE booking DROP CONSTRAINT once, DROP CONSTRAINT "One a room";
+SELECT FROM orm_ext.enable_soft_delete('booking');
+ALTER TABLE booking ADD CONSTRAINT once EXCLUDE USING gist (during WITH &&);
+SELECT exclusions();
+RESET orm_ext.auto_manage;
+DROP TABLE booking;
+DROP TABLESPACE regress_keys;
+
+--
 -- Partitions follow their parent
 --
 CREATE TABLE event (id int, kind text, word text, UNIQUE (kind, word)) PARTITION BY LIST (kind);
