@@ -48,12 +48,12 @@ def counted(name, against, ours, theirs, at_most=None):
 
 def table(figures):
     """All figures as a Markdown table, and their notes."""
-    rows = [('what', 'compared with', 'orm_ext', 'the other', 'ratio', 'at most', '')]
+    rows = [('what', 'compared with', 'ratio', 'at most', '', 'orm_ext', 'the other')]
     for figure in figures:
         verdict = {True: 'ok', False: '**missed**', None: ''}[figure.passed]
-        rows.append((figure.name, figure.against, figure.ours, figure.theirs, figure.ratio, figure.target, verdict))
+        rows.append((figure.name, figure.against, figure.ratio, figure.target, verdict, figure.ours, figure.theirs))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    aligned = [str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.rjust, str.ljust]
+    aligned = [str.ljust, str.ljust, str.rjust, str.rjust, str.ljust, str.rjust, str.rjust]
 
     def line(row):
         return '| ' + ' | '.join(align(cell, width) for align, cell, width in zip(aligned, row, widths)) + ' |'

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -16,6 +17,14 @@ ENVIRONMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..
 # Nothing in the background, no compilation of expressions whose time varies; locks for partitions.
 SETTINGS = ['autovacuum=off', 'jit=off', 'shared_buffers=1GB', 'max_wal_size=8GB', 'checkpoint_timeout=1h',
             'max_locks_per_transaction=1024']
+
+
+def machine():
+    """Processors, memory and kernel."""
+    with open('/proc/cpuinfo', encoding='ascii') as file:
+        model = next((line.split(':')[1].strip() for line in file if line.startswith('model name')), platform.machine())
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30
+    return f'{os.cpu_count()} processors ({model}), {memory:.0f} GB, {platform.system()} {platform.release()}'
 
 
 class Server:
@@ -94,14 +103,14 @@ class Server:
         return connection
 
     def describe(self):
-        """One line on what is measured."""
+        """One line on what is measured, and where."""
         connection = self.connect('postgres')
         cursor = connection.cursor()
         cursor.execute("""SELECT current_setting('server_version'),
             (SELECT default_version FROM pg_available_extensions WHERE name = 'orm_ext')""")
         server, extension = cursor.fetchone()
         connection.close()
-        return f'orm_ext {extension} on PostgreSQL {server}, {os.cpu_count()} processors'
+        return f'orm_ext {extension} on PostgreSQL {server}; {machine()}'
 
     @staticmethod
     def processor_time(connection):
