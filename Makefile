@@ -111,7 +111,7 @@ demo-stop:    ## stops the server that `make demo` left running, and removes it
 test:         ## every test on a throw-away server; ONLY="regress tap" runs only these
 	@test/run $(ONLY)
 
-test-matrix:  ## make test on PostgreSQL 15, 17 and 18; MAJORS="17" runs only these
+test-matrix:  ## make test on PostgreSQL 15 to 18; MAJORS="17" runs only these
 	@test/matrix $(MAJORS)
 
 test-upgrade: ## pg_upgrade and dump/restore of a managed database through the majors that are here; MAJORS="15 17 18" builds them
