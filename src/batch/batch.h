@@ -109,6 +109,15 @@ typedef struct OrmBatchJob
 	OrmBatchProgress progress;
 } OrmBatchJob;
 
+/* How an end of a range is compared with a key: operators, to be pasted into a statement. */
+typedef struct OrmBatchEnd
+{
+	const char *whole;			/* for keys as rows; NULL: column by column */
+	const char *strict[INDEX_MAX_KEYS];
+	const char *loose[INDEX_MAX_KEYS];	/* the same, or equal */
+	bool		is_strict;
+} OrmBatchEnd;
+
 /* A unique key whose index can be walked. */
 typedef struct OrmBatchKey
 {
@@ -119,8 +128,8 @@ typedef struct OrmBatchKey
 	Oid			types[INDEX_MAX_KEYS];
 	int16		typlen[INDEX_MAX_KEYS];
 	bool		typbyval[INDEX_MAX_KEYS];
-	const char *greater;		/* operators, to be pasted into a statement */
-	const char *at_most;
+	OrmBatchEnd greater;
+	OrmBatchEnd at_most;
 } OrmBatchKey;
 
 /* Where a job is in one of its members. */

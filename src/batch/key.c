@@ -20,8 +20,9 @@
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_operator.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_oper.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -64,41 +65,63 @@ is_usable_column(const OrmBatchStatement *statement, Relation rel, Relation inde
 		lookup_type_cache(att->atttypid, TYPECACHE_BTREE_OPFAMILY)->btree_opf == index->rd_opfamily[i];
 }
 
-/* Schema of the operator that compares a column, and its OID. */
+/* The operator that compares a column. */
 static Oid
-column_operator(Relation index, int i, StrategyNumber strategy, Oid *namespaceid)
+column_operator(Relation index, int i, StrategyNumber strategy)
 {
 	Oid			type = index->rd_opcintype[i];
-	Oid			operator = get_opfamily_member(index->rd_opfamily[i], type, type, strategy);
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
 
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	*namespaceid = ((Form_pg_operator) GETSTRUCT(tuple))->oprnamespace;
-	ReleaseSysCache(tuple);
-	return operator;
+	return get_opfamily_member(index->rd_opfamily[i], type, type, strategy);
+}
+
+/* Does the search_path find this operator for two values of a type? */
+static bool
+finds_operator(const char *name, Oid type, Oid operator)
+{
+	Operator	found = oper(NULL, list_make1(makeString(pstrdup(name))), type, type, true, -1);
+	bool		result;
+
+	if (found == NULL)
+		return false;
+	result = oprid(found) == operator;
+	ReleaseSysCache(found);
+	return result;
 }
 
 /*
- * The operator by which whole keys are compared, as it is written: qualified
- * where all columns have it from one schema, since the caller's search_path may
- * hold others.
+ * The operator by which rows of all columns are compared, as it is written:
+ * qualified where all columns have it from one schema, bare where the caller's
+ * search_path finds those of all, NULL where it would find others.
  */
 static const char *
-key_operator(Relation index, StrategyNumber strategy, const char *name)
+row_operator(const OrmBatchKey *key, Relation index, StrategyNumber strategy, const char *name)
 {
-	Oid			first = InvalidOid;
+	const char *qualified = orm_operator_name(column_operator(index, 0, strategy));
+	bool		is_same = true;
+	bool		is_found = true;
 
-	for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+	for (int i = 0; i < key->ncolumns; i++)
 	{
-		Oid			namespaceid;
-		char	   *opname = get_opname(column_operator(index, i, strategy, &namespaceid));
+		Oid			operator = column_operator(index, i, strategy);
 
-		if (strcmp(opname, name) != 0 || (i > 0 && namespaceid != first))
-			return name;
-		first = namespaceid;
+		is_same &= strcmp(orm_operator_name(operator), qualified) == 0;
+		is_found &= finds_operator(name, key->types[i], operator);
 	}
-	return psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(first)), name);
+	return is_same ? qualified : is_found ? name : NULL;
+}
+
+/* Describe how keys are compared with an end. */
+static void
+describe_end(OrmBatchEnd *end, const OrmBatchKey *key, Relation index, bool is_strict,
+			 StrategyNumber strict, StrategyNumber loose, const char *name)
+{
+	end->is_strict = is_strict;
+	end->whole = row_operator(key, index, is_strict ? strict : loose, name);
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		end->strict[i] = orm_operator_name(column_operator(index, i, strict));
+		end->loose[i] = orm_operator_name(column_operator(index, i, loose));
+	}
 }
 
 /* Describe the key of an index, NULL if it is not usable. */
@@ -127,8 +150,8 @@ describe_key(const OrmBatchStatement *statement, Relation rel, Relation index, L
 		key->typlen[i] = att->attlen;
 		key->typbyval[i] = att->attbyval;
 	}
-	key->greater = key_operator(index, BTGreaterStrategyNumber, ">");
-	key->at_most = key_operator(index, BTLessEqualStrategyNumber, "<=");
+	describe_end(&key->greater, key, index, true, BTGreaterStrategyNumber, BTGreaterEqualStrategyNumber, ">");
+	describe_end(&key->at_most, key, index, false, BTLessStrategyNumber, BTLessEqualStrategyNumber, "<=");
 	return key;
 }
 
@@ -174,12 +197,10 @@ static void
 init_scan_key(ScanKey scankey, ScanKey members, Relation index, int ncolumns,
 			  StrategyNumber strategy, const Datum *values)
 {
-	Oid			namespaceid;
-
 	if (ncolumns == 1)
 	{
 		ScanKeyEntryInitialize(scankey, 0, 1, strategy, index->rd_opcintype[0], index->rd_indcollation[0],
-							   get_opcode(column_operator(index, 0, strategy, &namespaceid)), values[0]);
+							   get_opcode(column_operator(index, 0, strategy)), values[0]);
 		return;
 	}
 

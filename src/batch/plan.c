@@ -109,9 +109,9 @@ orm_batch_make_selection(const OrmBatchStatement *statement, Relation member,
 	return plan;
 }
 
-/* Append one end of a range: the key's columns, compared with what is given. */
+/* Append the columns of a key as a row, compared with what is given. */
 static void
-append_end(StringInfo text, const OrmBatchPlan *plan, const char *operator, const char *const *values)
+append_row(StringInfo text, const OrmBatchPlan *plan, const OrmBatchEnd *end, const char *const *values)
 {
 	const OrmBatchKey *key = plan->key;
 	bool		is_row = key->ncolumns > 1;
@@ -119,10 +119,40 @@ append_end(StringInfo text, const OrmBatchPlan *plan, const char *operator, cons
 	appendStringInfoString(text, is_row ? "ROW(" : "");
 	for (int i = 0; i < key->ncolumns; i++)
 		appendStringInfo(text, "%s%s.%s", i > 0 ? ", " : "", plan->alias, quote_identifier(key->names[i]));
-	appendStringInfo(text, "%s %s %s", is_row ? ")" : "", operator, is_row ? "ROW(" : "");
+	appendStringInfo(text, "%s %s %s", is_row ? ")" : "", end->whole, is_row ? "ROW(" : "");
 	for (int i = 0; i < key->ncolumns; i++)
 		appendStringInfo(text, "%s%s", i > 0 ? ", " : "", values[i]);
 	appendStringInfoString(text, is_row ? ")" : "");
+}
+
+/* Append the same column by column: a >= x AND (a > x OR b > y). */
+static void
+append_columns(StringInfo text, const OrmBatchPlan *plan, const OrmBatchEnd *end, const char *const *values)
+{
+	const OrmBatchKey *key = plan->key;
+	int			last = key->ncolumns - 1;
+
+	for (int i = 0; i < last; i++)
+	{
+		const char *column = psprintf("%s.%s", plan->alias, quote_identifier(key->names[i]));
+
+		appendStringInfo(text, "%s %s %s AND (%s %s %s OR ", column, end->loose[i], values[i],
+						 column, end->strict[i], values[i]);
+	}
+	appendStringInfo(text, "%s.%s %s %s", plan->alias, quote_identifier(key->names[last]),
+					 end->is_strict ? end->strict[last] : end->loose[last], values[last]);
+	for (int i = 0; i < last; i++)
+		appendStringInfoChar(text, ')');
+}
+
+/* Append one end of a range. */
+static void
+append_end(StringInfo text, const OrmBatchPlan *plan, const OrmBatchEnd *end, const char *const *values)
+{
+	if (end->whole)
+		append_row(text, plan, end, values);
+	else
+		append_columns(text, plan, end, values);
 }
 
 /* The statement, with the ends of its range as they are given (lower: NULL if there is none). */
@@ -145,10 +175,10 @@ statement_text(const OrmBatchPlan *plan, const char *const *lower, const char *c
 	{
 		if (lower)
 		{
-			append_end(&text, plan, plan->key->greater, lower);
+			append_end(&text, plan, &plan->key->greater, lower);
 			appendStringInfoString(&text, " AND ");
 		}
-		append_end(&text, plan, plan->key->at_most, upper);
+		append_end(&text, plan, &plan->key->at_most, upper);
 	}
 	else
 		appendStringInfo(&text, "%s.ctid OPERATOR(pg_catalog.>=) %s AND %s.ctid OPERATOR(pg_catalog.<) %s",

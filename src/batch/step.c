@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -287,6 +288,9 @@ orm_batch_try_step(OrmBatchRun *run, OrmBatchStep *step)
 	 */
 	if (run->job->statement.is_purge)
 		XactIsoLevel = XACT_READ_COMMITTED;
+
+	/* keys may be of types whose functions run SQL */
+	EnsurePortalSnapshotExists();
 	if (!orm_try(take_step, &attempt, &error))
 		return error;
 	return try_commit(run);

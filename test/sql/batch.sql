@@ -277,8 +277,44 @@ CALL compare.jobs('update', 'part', 'n = n + 1', 'kind <> ''d''');
 CALL compare.jobs('update', 'part', 'n = n + 1', 'n > 1', by => 'key');
 SELECT compare.tables('log');
 
+-- a key of several columns, one of a type whose operators the search_path does not find: here that of integers would do it backwards
+CREATE SCHEMA elsewhere;
+SET search_path = elsewhere;
 SET client_min_messages = warning;
-DROP SCHEMA batch, twin CASCADE;
+CREATE TYPE backward;
+CREATE FUNCTION backward_in(cstring) RETURNS backward STRICT IMMUTABLE LANGUAGE internal AS 'int4in';
+CREATE FUNCTION backward_out(backward) RETURNS cstring STRICT IMMUTABLE LANGUAGE internal AS 'int4out';
+RESET client_min_messages;
+CREATE TYPE backward (INPUT = backward_in, OUTPUT = backward_out, LIKE = int4);
+CREATE CAST (backward AS int) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (int AS backward) WITHOUT FUNCTION AS ASSIGNMENT;
+CREATE FUNCTION lt(backward, backward) RETURNS boolean STRICT IMMUTABLE LANGUAGE internal AS 'int4gt';
+CREATE FUNCTION le(backward, backward) RETURNS boolean STRICT IMMUTABLE LANGUAGE internal AS 'int4ge';
+CREATE FUNCTION eq(backward, backward) RETURNS boolean STRICT IMMUTABLE LANGUAGE internal AS 'int4eq';
+CREATE FUNCTION ge(backward, backward) RETURNS boolean STRICT IMMUTABLE LANGUAGE internal AS 'int4le';
+CREATE FUNCTION gt(backward, backward) RETURNS boolean STRICT IMMUTABLE LANGUAGE internal AS 'int4lt';
+CREATE FUNCTION cmp(a backward, b backward) RETURNS int STRICT IMMUTABLE LANGUAGE sql AS 'SELECT btint4cmp(b::int, a::int)';
+CREATE OPERATOR < (LEFTARG = backward, RIGHTARG = backward, FUNCTION = lt);
+CREATE OPERATOR <= (LEFTARG = backward, RIGHTARG = backward, FUNCTION = le);
+CREATE OPERATOR = (LEFTARG = backward, RIGHTARG = backward, FUNCTION = eq);
+CREATE OPERATOR >= (LEFTARG = backward, RIGHTARG = backward, FUNCTION = ge);
+CREATE OPERATOR > (LEFTARG = backward, RIGHTARG = backward, FUNCTION = gt);
+CREATE OPERATOR CLASS backward_ops DEFAULT FOR TYPE backward USING btree AS
+	OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 cmp(backward, backward);
+RESET search_path;
+CALL compare.in_batch_and_twin($$
+	CREATE TABLE there_and_back (a int, b elsewhere.backward, c int, n int NOT NULL DEFAULT 0, PRIMARY KEY (a, b, c));
+	INSERT INTO there_and_back SELECT i % 3, i / 10, i FROM generate_series(1, 100) AS i;
+	CREATE TABLE back_and_there (a elsewhere.backward, b elsewhere.backward, n int NOT NULL DEFAULT 0, PRIMARY KEY (a, b));
+	INSERT INTO back_and_there SELECT i / 10, i FROM generate_series(1, 100) AS i;
+$$);
+CALL compare.jobs('update', 'there_and_back', 'n = n + 1', NULL);
+CALL compare.jobs('update', 'there_and_back', 'n = n + 1', 'c % 4 > 0', batch_size => 1);
+CALL compare.jobs('update', 'back_and_there', 'n = n + 1', NULL);
+CALL compare.jobs('delete', 'there_and_back', NULL, 'c % 7 = 0', by => 'key');
+
+SET client_min_messages = warning;
+DROP SCHEMA batch, twin, elsewhere CASCADE;
 TRUNCATE orm_ext.batch_job RESTART IDENTITY;
 DROP FUNCTION compare.tables(text);
 DROP PROCEDURE compare.jobs, compare.in_batch_and_twin;
