@@ -93,7 +93,7 @@ AS 'MODULE_PATHNAME', 'orm_conflicting_row_is_live';
 COMMENT ON FUNCTION orm_ext.conflicting_row_is_live(boolean, regclass) IS
 'Condition that orm_ext adds to ON CONFLICT DO UPDATE where the key is unique over deleted rows too.
 Arguments: whether the row in the way is live; the unique index. True for a live row.
-Errors: 23505 the row in the way is deleted.';
+Errors: 23505 the row in the way is deleted; called otherwise, 42P01 or 42809 no index.';
 
 CREATE FUNCTION orm_ext.check_row_policy(passes boolean, rel regclass, policy text) RETURNS boolean
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -159,7 +159,7 @@ COMMENT ON FUNCTION orm_ext.restore(regclass, anyelement) IS
 Arguments: the table; the primary key, for several columns an object in jsonb.
 Rights: SELECT on the table and UPDATE on its marker (and deleted_by); row-level security holds. Rows that come along are restored with the rights of the owner of their table, as they were deleted.
 Rows are of one deletion if their markers are equal, up to the coarser precision and the offset of a time zone; a boolean marker has no stamp, there rows are that the same transaction has marked.
-Errors: P0002 there is no such row, 55000 the table is not under soft delete, 22004 a null argument, 42P16 no primary key, 22023 the key does not fit it, 42501 no right, 23503 a row that it refers to is deleted, 23505 a key is taken by a live row; whatever the UPDATE raises.';
+Errors: P0002 there is no such row, 42P01 no table, 55000 the table is not under soft delete, 22004 a null argument, 42P16 no primary key, 22023 the key does not fit it, 42501 no right, 23503 a row that it refers to is deleted, 23505 a key is taken by a live row; whatever the UPDATE raises.';
 
 CREATE FUNCTION orm_ext.restore(rel regclass, key text)
 RETURNS TABLE (rel regclass, rows bigint)
@@ -257,7 +257,7 @@ AS 'MODULE_PATHNAME', 'orm_enable_soft_delete';
 COMMENT ON FUNCTION orm_ext.enable_soft_delete(regclass, name, regtype, text, boolean) IS
 'Puts a table under soft delete: adds the marker column where it is missing, the trigger, and converts unique keys and exclusion constraints. Returns the statements that were run.
 Arguments: the table; name of the marker column; its type where it is to be added; unique_keys: live (keys hold among live rows) or all (deleted rows included). Primary keys, keys that a foreign key refers to, deferrable keys and replica identities always hold among all rows; foreign_keys: true (foreign keys hold for live rows: their actions follow a soft delete, and no live row may refer to a deleted one), false (they are left to real deletes), null (as the trigger says already, true where there is none).
-Errors: 42501 not the owner, 42809 not a table, 42710 under soft delete by another column, 22023 unique_keys, 42804, 42P16 or 428C9 unfit column, 23505 or 23P01 a key or exclusion constraint is to hold among all rows and does not.';
+Errors: 42501 not the owner, 42P01 or 42809 no table, 42710 under soft delete by another column, 22023 unique_keys, 42804, 42P16 or 428C9 unfit column, 23505 or 23P01 a key or exclusion constraint is to hold among all rows and does not.';
 
 CREATE FUNCTION orm_ext.disable_soft_delete(
 	rel regclass,
@@ -269,7 +269,7 @@ AS 'MODULE_PATHNAME', 'orm_disable_soft_delete';
 COMMENT ON FUNCTION orm_ext.disable_soft_delete(regclass, text) IS
 'Takes a table off soft delete: drops the trigger. Column and rows stay, so deleted rows become visible. Returns the statements that were run.
 Arguments: the table; unique_keys: live (keys stay as they are) or all (keys among live rows are made to hold among all rows).
-Errors: 42501 not the owner, 42809 not a table, 22023 unique_keys, 23505 or 23P01 a key or exclusion constraint is to hold among all rows and does not.';
+Errors: 42501 not the owner, 42P01 or 42809 no table, 22023 unique_keys, 23505 or 23P01 a key or exclusion constraint is to hold among all rows and does not.';
 
 -- ---------------------------------------------------------------------------
 -- Versions and timestamps: the declarations
@@ -324,7 +324,7 @@ AS 'MODULE_PATHNAME', 'orm_update_checked';
 COMMENT ON FUNCTION orm_ext.update_checked(regclass, anyelement, text, jsonb) IS
 'Updates the row with this primary key if it is of this version, and returns it as it is then.
 Arguments: the table; the key, for several columns an object in jsonb; the version that was read; the columns to change and their values.
-Errors: OE001 (orm_ext.stale_sqlstate) the row is of another version, or gone; 22004 a null argument, 55000 no version, 42P16 no primary key, 22023 key or changes do not fit, 42703 no such column; whatever the UPDATE raises.';
+Errors: OE001 (orm_ext.stale_sqlstate) the row is of another version, or gone; 22004 a null argument, 42P01 or 42809 no table, 55000 no version, 42P16 no primary key, 22023 key or changes do not fit, 42703 no such column; whatever the UPDATE raises.';
 
 CREATE FUNCTION orm_ext.update_checked(rel regclass, key text, version text, changes jsonb) RETURNS jsonb
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -368,7 +368,7 @@ AS 'MODULE_PATHNAME', 'orm_lift_change_ids_of';
 COMMENT ON FUNCTION orm_ext.lift_change_ids(regclass) IS
 'Has new change_ids exceed those that a table holds, where rows came in by replication or under orm_ext.bypass_stamps; CREATE TRIGGER does so by itself. Waits for transactions that write change_ids, if there is something to lift.
 Argument: the table.
-Errors: 42501 not the owner, 55000 no trigger of the table keeps a change_id.';
+Errors: 42P01 or 42809 no table, 42501 not the owner, 55000 no trigger of the table keeps a change_id.';
 
 -- ---------------------------------------------------------------------------
 -- Bulk upsert
@@ -397,7 +397,7 @@ AS 'MODULE_PATHNAME', 'orm_bulk_upsert_json';
 COMMENT ON FUNCTION orm_ext.bulk_upsert(regclass, jsonb, text[], text[], text, text, text, name) IS
 'Inserts rows, or updates those whose key exists, in one INSERT ... ON CONFLICT in the order of the key. Returns how many rows were inserted, updated, unchanged (neither locked nor written) and skipped.
 Arguments: the table; an array of JSON objects or one, whose keys are columns: an absent one means the default of a new row and leaves an existing one as it is; conflict: columns of a unique key, or the name of one constraint or index (default: the primary key); update_columns: what an existing row takes over (default: all that is supplied but the key and created_*); on_conflict: update or nothing; on_duplicate, rows of one key in the input: last, first or error; on_deleted, the key is that of a deleted row: insert, revive, skip or error; version_column: a row whose version is not the stored one is stale and skipped.
-Errors: 22004 a null table or name, 22023 an option or no object, 42703 no such column, 42809 no table, 42P10 no such key, or several, 55000 a deferrable key, 428C9 a generated column, 21000 on_duplicate, 23505 on_deleted; those of the types, with row and column in the context; whatever the INSERT raises, with the row.';
+Errors: 22004 a null table or name, 22023 an option or no object, 42703 no such column, 42P01 or 42809 no table, 42P10 no such key, or several, 55000 a deferrable key, 428C9 a generated column, 21000 on_duplicate, 23505 on_deleted; those of the types, with row and column in the context; whatever the INSERT raises, with the row.';
 
 -- For literals and parameters without a type, which no function of the others would take alone.
 
@@ -709,7 +709,7 @@ COMMENT ON PROCEDURE orm_ext.batch_update(regclass, text, text, integer, interva
 'UPDATE rel SET set WHERE where, in batches of which each is a transaction. Whenever it stops, CALL orm_ext.batch_resume(job) goes on where it was; every row is done exactly once.
 Arguments: the table; the assignments; the condition; rows in a batch; pause between batches; by: ranges of the key, of ctid, or auto (ctid if rows that are done provably meet the condition no more, else the key); target_time: how long a batch is to take, its size is adapted; lock_timeout of each batch; max_retries of a batch that meets a lock, deadlock or serialization failure, before it is split; max_replica_lag: wait while a replica has not replayed for so long; max_wal_rate: bytes of WAL per second at most; verify: a second pass for rows that were missed or came late, where it can tell them; progress: a NOTICE every second; dry_run: only tell what would be done.
 Returns the number of the job, for orm_ext.batch_jobs.
-Errors: 25001 inside a transaction, 25006 read-only, 42601 set or where, 22023 or 22004 an argument, 42809 not a table, 0A000 foreign tables, 55000 no way to do each row once; whatever the UPDATE raises.';
+Errors: 25001 inside a transaction, 25006 read-only, 42601 set or where, 22023 or 22004 an argument, 42P01 or 42809 no table, 0A000 foreign tables, 55000 no way to do each row once; whatever the UPDATE raises.';
 
 CREATE PROCEDURE orm_ext.batch_delete(
 	rel regclass,
@@ -758,7 +758,7 @@ COMMENT ON PROCEDURE orm_ext.purge(regclass, interval, integer, boolean, boolean
 A row goes with all that refers to it, or it is kept: while a live row, one that was deleted later than so long ago, or one of a table that is not under soft delete refers to it or to a row that would go along. Foreign keys with SET NULL and SET DEFAULT do not keep it, and act. Rows whose marker is boolean go with the row that they refer to.
 Arguments: the table; how long its rows must have been deleted; rows in a batch, about; dry_run: only count; cascade: rows of tables that are not under soft delete go along where ON DELETE CASCADE says so; the others as for orm_ext.batch_delete().
 Returns the number of the job, for orm_ext.batch_jobs; rows purged from all tables; rows of the table that are kept; and as JSON rows purged from each table and kept for each reason.
-Errors: 25001 inside a transaction, 25006 read-only, 22023 or 22004 an argument, 42809 not a table, 55000 not under soft delete, 0A000 a boolean marker, which does not tell when, 42501 no right to DELETE and SELECT on the tables, or row-level security of one that holds referring rows; whatever triggers raise.';
+Errors: 25001 inside a transaction, 25006 read-only, 22023 or 22004 an argument, 42P01 or 42809 no table, 55000 not under soft delete, 0A000 a boolean marker, which does not tell when, 42501 no right to DELETE and SELECT on the tables, or row-level security of one that holds referring rows; whatever triggers raise.';
 
 CREATE PROCEDURE orm_ext.batch_resume(job bigint)
 LANGUAGE c
@@ -799,7 +799,7 @@ AS 'MODULE_PATHNAME', 'orm_manage';
 COMMENT ON FUNCTION orm_ext.manage(regclass, text[]) IS
 'Attaches to a table, and to its inheritance children, the policies that its columns call for: version_id, version or lock_version; created_at, updated_at; created_by, updated_by; deleted_at; or the same in camel case. Returns one row for each that was attached; what there is stays.
 Arguments: the table; options of orm_ext.stamp(), such as mode=strict.
-Errors: 42501 not the owner, 42809 not a table, 22023 unknown option, and those of orm_ext.enable_soft_delete().';
+Errors: 42501 not the owner, 42P01 or 42809 no table, 22023 unknown option, and those of orm_ext.enable_soft_delete().';
 
 CREATE FUNCTION orm_ext.unmanage(rel regclass)
 RETURNS TABLE (policy text, "column" name, trigger name)
@@ -809,7 +809,7 @@ AS 'MODULE_PATHNAME', 'orm_unmanage';
 COMMENT ON FUNCTION orm_ext.unmanage(regclass) IS
 'Takes all policies off a table and its inheritance children, and returns one row for each. Columns and rows stay, so deleted rows become visible, of which a WARNING tells.
 Argument: the table.
-Errors: 42501 not the owner, 42809 not a table.';
+Errors: 42501 not the owner, 42P01 or 42809 no table.';
 
 CREATE FUNCTION orm_ext.manage_new_tables() RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -128,16 +128,14 @@ return_policies(FunctionCallInfo fcinfo, List *policies, bool with_options)
 	}
 }
 
-/* Check that a relation is a table of the role's own.  Errors: 42501, 42809. */
+/* Check that a relation is a table of the role's own.  Errors: 42P01, 42501, 42809. */
 static void
 check_own_table(Oid relid)
 {
-	char		relkind = get_rel_relkind(relid);
+	char		relkind;
 
-	if (relkind == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+	orm_check_relation(relid);
+	relkind = get_rel_relkind(relid);
 	if (!orm_owns_relation(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind),
 					   get_rel_name(relid));

@@ -104,7 +104,7 @@ cutoff_of(Interval *older_than)
 static OrmMarker
 timed_marker(Oid relid)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel = orm_open_relation(relid, AccessShareLock);
 	const char *name = orm_relation_name(rel);
 	OrmMarker	marker;
 

@@ -37,12 +37,12 @@
 
 /*
  * The table with its partitions and inheritance children, as far as they hold
- * rows, in the order in which the server locks them.  Errors: 42809, 0A000.
+ * rows, in the order in which the server locks them.  Errors: 42P01, 42809, 0A000.
  */
 List *
 orm_batch_members(Oid relid)
 {
-	Relation	rel = relation_open(relid, AccessShareLock);
+	Relation	rel = orm_open_relation(relid, AccessShareLock);
 	List	   *members = NIL;
 	ListCell   *lc;
 

@@ -101,13 +101,8 @@ strings_argument(FunctionCallInfo fcinfo, int number)
 static char *
 relation_argument(FunctionCallInfo fcinfo, int number)
 {
-	char	   *name = get_rel_name(PG_GETARG_OID(number));
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", PG_GETARG_OID(number))));
-	return name;
+	orm_check_relation(PG_GETARG_OID(number));
+	return get_rel_name(PG_GETARG_OID(number));
 }
 
 PG_FUNCTION_INFO_V1(orm_expected_name_of);

@@ -7,9 +7,7 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/table.h"
-#include "catalog/index.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -17,15 +15,16 @@
 #include "utils/ruleutils.h"
 
 #include "soft_delete.h"
+#include "util/names.h"
 
-/* The assignment that makes a row live: deleted_at = NULL. */
+/* The assignment that makes a row live, deleted_at = NULL; NULL where rows have no marker. */
 static const char *
 live_assignment(Relation rel)
 {
 	OrmMarker	marker;
 
 	if (!orm_soft_delete_marker(RelationGetRelid(rel), &marker))
-		return "";
+		return NULL;
 	return psprintf("%s = %s", orm_marker_name(RelationGetRelid(rel), &marker),
 					orm_live_value_sql(&marker));
 }
@@ -39,27 +38,34 @@ PG_FUNCTION_INFO_V1(orm_conflicting_row_is_live);
  * key is unique over live and deleted rows.  True for a live row.  A deleted
  * one raises 23505, as a plain INSERT would: the key is taken, and updating
  * the row would lose the new values in the bin.
+ *
+ * Errors, where it is called by hand: 42P01, 42809 no index.
  */
 Datum
 orm_conflicting_row_is_live(PG_FUNCTION_ARGS)
 {
-	Oid			index_oid = PG_GETARG_OID(1);
 	Relation	rel;
 	Relation	index;
+	const char *assignment;
 
 	if (PG_GETARG_BOOL(0))
 		PG_RETURN_BOOL(true);
 
-	rel = table_open(IndexGetRelation(index_oid, false), NoLock);
-	index = index_open(index_oid, NoLock);
+	index = orm_open_relation(PG_GETARG_OID(1), AccessShareLock);
+	if (index->rd_index == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not an index", RelationGetRelationName(index))));
+	rel = table_open(index->rd_index->indrelid, AccessShareLock);
+	assignment = live_assignment(rel);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("duplicate key value violates unique constraint \"%s\"",
 					RelationGetRelationName(index)),
 			 errdetail("The row that has this key (%s) already is deleted.",
-					   pg_get_indexdef_columns(index_oid, false)),
-			 errhint("To bring the row back, assign its marker as well: DO UPDATE SET ..., %s.",
-					 live_assignment(rel)),
+					   pg_get_indexdef_columns(RelationGetRelid(index), false)),
+			 assignment ? errhint("To bring the row back, assign its marker as well: DO UPDATE SET ..., %s.",
+								  assignment) : 0,
 			 errtableconstraint(rel, RelationGetRelationName(index))));
 	PG_RETURN_NULL();			/* not reached */
 }

@@ -119,7 +119,7 @@ orm_deletion_actor(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = orm_open_relation(PG_GETARG_OID(0), AccessShareLock);
 	check_column(rel, PG_GETARG_INT16(1), get_fn_expr_rettype(fcinfo->flinfo));
 	value = orm_stamps.actor(rel, PG_GETARG_INT16(1), &isnull);
 	relation_close(rel, AccessShareLock);

@@ -52,18 +52,19 @@ parse_unique_keys(text *argument)
 
 /*
  * Lock a table against everyone else, as the DDL to come would, once the role
- * is known to be its owner.  Errors: 42501, 42809.
+ * is known to be its owner.  Errors: 42P01, 42501, 42809.
  */
 static Relation
 open_own_table(Oid relid)
 {
 	Relation	rel;
 
+	orm_check_relation(relid);
 	if (!orm_owns_relation(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER,
 					   get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
-	rel = table_open(relid, AccessExclusiveLock);
+	rel = orm_open_relation(relid, AccessExclusiveLock);
 	if (rel->rd_rel->relkind != RELKIND_RELATION &&
 		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,

@@ -35,7 +35,7 @@ check_argument(FunctionCallInfo fcinfo, int argument, const char *name)
 				 errhint("SELECT * FROM orm_ext.deletions;")));
 }
 
-/* Open a table under soft delete.  Errors: 22004, 55000. */
+/* Open a table under soft delete.  Errors: 22004, 42P01, 55000. */
 static Relation
 open_managed_table(FunctionCallInfo fcinfo)
 {
@@ -43,7 +43,7 @@ open_managed_table(FunctionCallInfo fcinfo)
 	OrmMarker	marker;
 
 	check_argument(fcinfo, 0, "rel");
-	rel = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = orm_open_relation(PG_GETARG_OID(0), AccessShareLock);
 	if (!orm_soft_delete_marker(RelationGetRelid(rel), &marker))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

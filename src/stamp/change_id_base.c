@@ -289,17 +289,24 @@ PG_FUNCTION_INFO_V1(orm_lift_change_ids_of);
 /*
  * orm_ext.lift_change_ids(rel regclass) → void
  *
- * Errors: 42501 not the owner, 55000 no trigger keeps a change_id.
+ * Errors: 42P01 and 42809 no table, 42501 not the owner, 55000 no trigger keeps a
+ * change_id.
  */
 Datum
 orm_lift_change_ids_of(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel = orm_open_relation(relid, AccessShareLock);
 	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
 	const char *name = orm_relation_name(rel);
 	const char *column = NULL;
 
+	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+				 errhint("Name the table that holds the rows.")));
 	if (!orm_owns_relation(relid))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(rel->rd_rel->relkind),
 					   RelationGetRelationName(rel));

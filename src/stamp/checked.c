@@ -68,11 +68,11 @@ add_parameter(CheckedStatement *stmt, Oid type, Datum value)
 	stmt->nparams++;
 }
 
-/* Open a table.  Error: 42809. */
+/* Open a table.  Errors: 42P01, 42809. */
 static Relation
 open_table(Oid relid)
 {
-	Relation	rel = relation_open(relid, AccessShareLock);
+	Relation	rel = orm_open_relation(relid, AccessShareLock);
 	char		relkind = rel->rd_rel->relkind;
 
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE &&
@@ -209,6 +209,40 @@ assignments(CheckedStatement *stmt, Jsonb *changes, char **record)
 	return set.data;
 }
 
+/* Can an UPDATE assign its own value to a column? */
+static bool
+is_assignable(Form_pg_attribute att)
+{
+	return !att->attisdropped && !att->attgenerated && att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS;
+}
+
+/*
+ * A column that can be assigned its own value: one of the key, if there is one;
+ * the version, whose value may ask for something, if there is no other.
+ */
+static const char *
+assignable_column(Relation rel, List *key)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			mode;
+	AttrNumber	version = orm_version_column(rel, &mode);
+	ListCell   *lc;
+
+	foreach(lc, key)
+	{
+		if (is_assignable(TupleDescAttr(desc, lfirst_int(lc) - 1)))
+			return quote_identifier(NameStr(TupleDescAttr(desc, lfirst_int(lc) - 1)->attname));
+	}
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (is_assignable(att) && att->attnum != version)
+			return quote_identifier(NameStr(att->attname));
+	}
+	return quote_identifier(NameStr(TupleDescAttr(desc, version - 1)->attname));
+}
+
 PG_FUNCTION_INFO_V1(orm_update_checked);
 PG_FUNCTION_INFO_V1(orm_delete_checked);
 
@@ -242,15 +276,15 @@ orm_update_checked(PG_FUNCTION_ARGS)
 	add_parameter(&stmt, JSONBOID, JsonbPGetDatum(changes));
 	set = assignments(&stmt, changes, &record);
 	if (*set != '\0')
-		command = psprintf("UPDATE %s AS t SET %s FROM pg_catalog.jsonb_to_record($2) AS r(%s) WHERE %s RETURNING pg_catalog.to_jsonb(t)",
+		command = psprintf("UPDATE %s AS t SET %s FROM pg_catalog.jsonb_to_record($2) AS r(%s) WHERE %s RETURNING pg_catalog.to_jsonb(t.*)",
 						   orm_relation_name(stmt.rel), set, record, stmt.key.condition.data);
 	else
 	{
 		/* nothing to change, but the version is to be checked */
-		const char *column = quote_identifier(get_attname(RelationGetRelid(stmt.rel), linitial_int(stmt.key.columns), false));
+		const char *column = assignable_column(stmt.rel, stmt.key.columns);
 
 		stmt.nparams = 1;
-		command = psprintf("UPDATE %s AS t SET %s = t.%s WHERE %s RETURNING pg_catalog.to_jsonb(t)",
+		command = psprintf("UPDATE %s AS t SET %s = t.%s WHERE %s RETURNING pg_catalog.to_jsonb(t.*)",
 						   orm_relation_name(stmt.rel), column, column, stmt.key.condition.data);
 	}
 	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
@@ -271,7 +305,7 @@ orm_delete_checked(PG_FUNCTION_ARGS)
 	char	   *command;
 
 	begin_statement(&stmt, fcinfo);
-	command = psprintf("DELETE FROM %s AS t WHERE %s RETURNING pg_catalog.to_jsonb(t)",
+	command = psprintf("DELETE FROM %s AS t WHERE %s RETURNING pg_catalog.to_jsonb(t.*)",
 					   orm_relation_name(stmt.rel), stmt.key.condition.data);
 	return run_statement(&stmt, command, text_to_cstring(PG_GETARG_TEXT_PP(2)),
 						 SPI_OK_DELETE_RETURNING);

@@ -43,12 +43,8 @@ static MemoryContext targets_context = NULL;
 Relation
 orm_open_upsert_target(Oid relid)
 {
-	Relation	rel = try_relation_open(relid, RowExclusiveLock);
+	Relation	rel = orm_open_relation(relid, RowExclusiveLock);
 
-	if (rel == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
 	if (IsCatalogRelation(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

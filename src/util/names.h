@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 #include "utils/array.h"
 #include "utils/rel.h"
 
@@ -19,6 +20,8 @@
 
 extern const char *orm_relation_name(Relation rel);
 extern const char *orm_relid_name(Oid relid);
+extern void orm_check_relation(Oid relid);
+extern Relation orm_open_relation(Oid relid, LOCKMODE lockmode);
 extern const char *orm_library_symbol(Oid funcid);
 extern bool orm_is_library_function(Oid funcid, const char *symbol);
 extern bool orm_is_library_name(const char *name);

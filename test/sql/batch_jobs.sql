@@ -76,6 +76,7 @@ CALL orm_ext.batch_update('account', 'n = 1', 'true /* no end');
 -- what is no table
 CALL orm_ext.batch_update('jobs', 'kind = 1');
 CALL orm_ext.batch_update('account_pkey', 'n = 1');
+CALL orm_ext.batch_update(0, 'n = 1');
 CALL orm_ext.batch_update('orm_ext.batch_job_id_seq', 'last_value = 1');
 CREATE FOREIGN DATA WRAPPER regress_orm_fdw;
 CREATE SERVER regress_orm_server FOREIGN DATA WRAPPER regress_orm_fdw;

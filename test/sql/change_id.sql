@@ -198,6 +198,9 @@ UPDATE other SET change_id = 5000000000000;
 ALTER TABLE other ENABLE TRIGGER stamps;
 UPDATE other SET a = 5 RETURNING change_id > 5000000000000;
 SELECT orm_ext.min_active_change_id() > 5000000000000;
+-- what has no change_id
+SELECT orm_ext.lift_change_ids(0);
+SELECT orm_ext.lift_change_ids('pg_stats');
 
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;

@@ -89,6 +89,9 @@ CREATE SERVER regress_orm_server FOREIGN DATA WRAPPER regress_orm_wrapper;
 CREATE FOREIGN TABLE item_far (id int, deleted_at timestamptz) SERVER regress_orm_server;
 CREATE TRIGGER gone BEFORE DELETE ON item_far FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
 \echo SQLSTATE :SQLSTATE
+-- no relation at all
+SELECT orm_ext.enable_soft_delete(0);
+SELECT orm_ext.disable_soft_delete(0);
 
 -- called otherwise
 SELECT orm_ext.soft_delete();

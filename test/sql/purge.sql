@@ -86,6 +86,7 @@ CREATE TABLE plain (id int PRIMARY KEY, note_id int REFERENCES note ON DELETE CA
 CALL orm_ext.purge('plain', '1 day');
 \echo :LAST_ERROR_SQLSTATE
 CALL orm_ext.purge('note_pkey', '1 day');
+CALL orm_ext.purge(0, '1 day');
 -- rights: DELETE and SELECT on the tables whose rows may go, SELECT on those that may keep them
 SET ROLE regress_orm_purger;
 CALL orm_ext.purge('note', '1 day');

@@ -147,6 +147,7 @@ CREATE VIEW grands AS SELECT * FROM grand;
 SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore('plain', 1)$$);
 SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore('grands', 1)$$);
 SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore_where('pg_class', 'true')$$);
+SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore_where(0, 'true')$$);
 ALTER TABLE grand DISABLE TRIGGER orm_soft_delete;
 SELECT * FROM compare.refusal($$SELECT * FROM orm_ext.restore('grand', 1)$$);
 ALTER TABLE grand ENABLE TRIGGER orm_soft_delete;

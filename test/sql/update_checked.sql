@@ -145,6 +145,23 @@ CREATE TRIGGER stamps BEFORE INSERT OR UPDATE ON calc FOR EACH ROW EXECUTE FUNCT
 INSERT INTO calc VALUES (1, 1, DEFAULT, 5);
 SELECT orm_ext.update_checked('calc', 1, '5', '{"a": 2}');
 SELECT compare.refusal($$SELECT orm_ext.update_checked('calc', 1, '6', '{"twice": 2}')$$);
+SELECT compare.refusal($$SELECT orm_ext.update_checked(0, 1, '6', '{"a": 2}')$$);
+SELECT compare.refusal($$SELECT orm_ext.delete_checked(0, 1, '6')$$);
+-- nothing to change, and a key that cannot be assigned
+CREATE TABLE counter (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, version int, a int);
+CREATE TRIGGER stamps BEFORE INSERT OR UPDATE ON counter FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version');
+INSERT INTO counter (version) VALUES (5);
+SELECT orm_ext.update_checked('counter', 1, '5', '{}');
+SELECT compare.refusal($$SELECT orm_ext.update_checked('counter', 1, '4', '{}')$$);
+ALTER TABLE counter DROP COLUMN a;
+SELECT orm_ext.update_checked('counter', 1, '5', '{}');
+-- columns named like the aliases of the statement
+CREATE TABLE alias (t int PRIMARY KEY, r int, version int);
+CREATE TRIGGER stamps BEFORE INSERT OR UPDATE ON alias FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version');
+INSERT INTO alias VALUES (1, 1, 5);
+SELECT orm_ext.update_checked('alias', 1, '5', '{}');
+SELECT orm_ext.update_checked('alias', 1, '5', '{"t": 2, "r": 3}');
+SELECT orm_ext.delete_checked('alias', 2, '6');
 
 --
 -- Partitions, soft delete

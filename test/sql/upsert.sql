@@ -162,5 +162,12 @@ INSERT INTO soft.whole VALUES ('b', 1), ('b', 2) ON CONFLICT (kind, id) DO UPDAT
 INSERT INTO soft.whole VALUES ('b', 2) ON CONFLICT (kind, id) DO UPDATE SET n = 1 RETURNING *;
 INSERT INTO soft.whole VALUES ('b', 1) ON CONFLICT (kind, id) DO UPDATE SET n = 1, deleted_at = NULL RETURNING *;
 
+-- the function that stands in the condition, by hand
+SELECT orm_ext.conflicting_row_is_live(false, 'soft.whole_pkey');
+SELECT orm_ext.conflicting_row_is_live(false, 'pg_class_oid_index');
+SELECT orm_ext.conflicting_row_is_live(false, 'soft.whole');
+SELECT orm_ext.conflicting_row_is_live(false, 0);
+SELECT orm_ext.conflicting_row_is_live(true, 0);
+
 SET client_min_messages = warning;
 DROP SCHEMA soft, twin CASCADE;
