@@ -67,6 +67,9 @@ int			orm_action_depth = 0;
 
 static HTAB *policies = NULL;
 
+/* With fewer entries, none is forgotten. */
+#define MIN_FORGOTTEN 1024
+
 /* Counts the invalidations of relations that the cache knows. */
 static uint64 generation = 1;
 
@@ -481,6 +484,28 @@ complain_of_policy(Oid relid, OrmMarker *marker)
 }
 
 /*
+ * Forget the entries that are marked, if there are many: those of tables that
+ * were dropped are asked for by nobody any more.
+ */
+static void
+forget_marked_entries(void)
+{
+	static long limit = MIN_FORGOTTEN;
+	HASH_SEQ_STATUS status;
+	OrmPolicy  *policy;
+
+	if (hash_get_num_entries(policies) < limit)
+		return;
+	hash_seq_init(&status, policies);
+	while ((policy = hash_seq_search(&status)) != NULL)
+	{
+		if (!policy->valid)
+			hash_search(policies, &policy->relid, HASH_REMOVE, NULL);
+	}
+	limit = Max(MIN_FORGOTTEN, 2 * hash_get_num_entries(policies));
+}
+
+/*
  * Look a relation up, reading it where the cache does not know it.  The result
  * is good until the next catalog access.
  */
@@ -507,6 +532,7 @@ lookup_policy(Oid relid)
 		read_policy(relid, &fresh);
 	} while (before != invalidations && ++tries < 2);
 
+	forget_marked_entries();
 	policy = hash_search(policies, &relid, HASH_ENTER, NULL);
 	*policy = fresh;
 	policy->valid = before == invalidations;

@@ -32,6 +32,9 @@ typedef struct CachedPlan
 
 static HTAB *plans = NULL;
 
+/* With fewer plans, none is forgotten. */
+#define MIN_FORGOTTEN 64
+
 /* What does a role mean to other features? */
 static OrmKeptAs
 meaning_of_role(OrmStampRole role, int mode)
@@ -190,6 +193,30 @@ make_plan(Relation rel, const Trigger *trigger)
 }
 
 /*
+ * Forget the plans that are out of date, if there are many: those of triggers
+ * that were dropped are asked for by nobody any more.
+ */
+static void
+forget_old_plans(void)
+{
+	static long limit = MIN_FORGOTTEN;
+	HASH_SEQ_STATUS status;
+	CachedPlan *cached;
+
+	if (hash_get_num_entries(plans) < limit)
+		return;
+	hash_seq_init(&status, plans);
+	while ((cached = hash_seq_search(&status)) != NULL)
+	{
+		if (cached->plan->generation == orm_policy_generation())
+			continue;
+		MemoryContextSetParent(cached->plan->context, TopTransactionContext);
+		hash_search(plans, &cached->trigger, HASH_REMOVE, NULL);
+	}
+	limit = Max(MIN_FORGOTTEN, 2 * hash_get_num_entries(plans));
+}
+
+/*
  * The plan of a trigger of a relation that is locked.  It can be used until
  * the end of the transaction, and is up to date while its generation is the
  * current one.
@@ -206,6 +233,7 @@ orm_stamp_plan(Relation rel, const Trigger *trigger)
 		return cached->plan;
 
 	plan = make_plan(rel, trigger);
+	forget_old_plans();
 	cached = hash_search(plans, &trigger->tgoid, HASH_FIND, NULL);
 	if (cached)
 		MemoryContextSetParent(cached->plan->context, TopTransactionContext);

@@ -342,5 +342,16 @@ INSERT INTO toy VALUES (4, 4);
 \echo SQLSTATE :SQLSTATE
 ROLLBACK;
 
+-- what a session knows of triggers goes with them, sooner or later
+DO $$ BEGIN
+	FOR i IN 1..200 LOOP
+		CREATE TEMP TABLE passing (id int, version int);
+		CREATE TRIGGER stamps BEFORE INSERT OR UPDATE ON passing FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version');
+		INSERT INTO passing VALUES (i);
+		DROP TABLE passing;
+	END LOOP;
+END $$;
+SELECT count(*) < 100 FROM pg_backend_memory_contexts WHERE name = 'orm_ext stamp';
+
 SET client_min_messages = warning;
 DROP SCHEMA soft CASCADE;
