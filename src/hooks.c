@@ -19,6 +19,7 @@
 #include "tcop/utility.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
+#include "utils/selfuncs.h"
 
 #include "hooks.h"
 #include "naming/naming.h"
@@ -32,6 +33,7 @@ static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static get_relation_info_hook_type prev_get_relation_info = NULL;
+static get_relation_stats_hook_type prev_get_relation_stats = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
 /* The planners behind us. */
@@ -90,6 +92,16 @@ complete_relation_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo 
 	if (prev_get_relation_info)
 		prev_get_relation_info(root, relid, inhparent, rel);
 	orm_filter_relation(root, rel);
+}
+
+/* Guess the statistics of a marker where other extensions know of none. */
+static bool
+complete_relation_stats(PlannerInfo *root, RangeTblEntry *rte, AttrNumber attnum,
+						VariableStatData *vardata)
+{
+	if (prev_get_relation_stats && prev_get_relation_stats(root, rte, attnum, vardata))
+		return true;
+	return orm_guess_statistics(rte, attnum, vardata);
 }
 
 /* Complete what the executor has set up, once all extensions have. */
@@ -273,6 +285,8 @@ orm_hooks_init(void)
 	planner_hook = plan_statement;
 	prev_get_relation_info = get_relation_info_hook;
 	get_relation_info_hook = complete_relation_info;
+	prev_get_relation_stats = get_relation_stats_hook;
+	get_relation_stats_hook = complete_relation_stats;
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = start_executor;
 	prev_executor_finish = ExecutorFinish_hook;

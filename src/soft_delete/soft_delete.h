@@ -17,6 +17,7 @@
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 #include "policy.h"
+#include "utils/selfuncs.h"
 
 /* What becomes of one query on its way through the planner. */
 typedef struct OrmPlan
@@ -42,6 +43,10 @@ typedef struct OrmFilter
 
 extern OrmFilter orm_filter;
 extern void orm_filter_relation(PlannerInfo *root, RelOptInfo *rel);
+
+/* statistics.c: what the planner is to think of a marker that nobody has analyzed */
+extern bool orm_guess_statistics(const RangeTblEntry *rte, AttrNumber attno,
+								 VariableStatData *column);
 
 /* inline.c: set-returning SQL functions, opened up before the planner */
 extern bool orm_inline_function(RangeTblEntry *rte, PlannerInfo *root);
