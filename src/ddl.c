@@ -209,13 +209,13 @@ is_touch(const Declaration *declaration)
 
 /*
  * Do two declarations of a table contradict each other?  A partition may have
- * a declaration of its own beside that of its parent while both name the same
- * columns.
+ * a declaration of its own beside those of the tables above while all name the
+ * same columns.
  */
 static bool
 are_at_odds(const Declaration *a, const Declaration *b)
 {
-	bool		both_own = a->trigger->tgisclone == b->trigger->tgisclone;
+	bool		both_own = !a->trigger->tgisclone && !b->trigger->tgisclone;
 
 	if (is_touch(a) || is_touch(b) || is_soft_delete(a) != is_soft_delete(b))
 		return false;

@@ -21,6 +21,7 @@
 #include "utils/plancache.h"
 #include "utils/selfuncs.h"
 
+#include "attach.h"
 #include "hooks.h"
 #include "naming/naming.h"
 #include "soft_delete/soft_delete.h"
@@ -169,12 +170,15 @@ utility_scope(Node *stmt)
 	}
 }
 
-/* Check a utility statement before anyone acts upon it. */
+/* Check a utility statement, or prepare for it, before anyone acts upon it. */
 static void
 check_utility(Node *stmt)
 {
 	switch (nodeTag(stmt))
 	{
+		case T_AlterTableStmt:
+			orm_make_way_for_clones(castNode(AlterTableStmt, stmt));
+			break;
 		case T_TruncateStmt:
 			orm_check_truncate(castNode(TruncateStmt, stmt));
 			break;

@@ -138,6 +138,51 @@ ALTER TABLE event ATTACH PARTITION event_i FOR VALUES IN ('i');
 \set VERBOSITY default
 DROP TABLE event_i;
 ALTER TABLE event DROP COLUMN hidden;
+-- one of the same name makes way for that of the table, also below a partition that had one of its own
+CREATE TABLE event_j (LIKE event) PARTITION BY RANGE (n);
+CREATE TABLE event_j_low (LIKE event);
+CREATE TRIGGER soft_delete BEFORE DELETE ON event_j FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+CREATE TRIGGER soft_delete BEFORE DELETE ON event_j_low FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+ALTER TABLE event_j ATTACH PARTITION event_j_low FOR VALUES FROM (0) TO (20);
+ALTER TABLE event ATTACH PARTITION event_j FOR VALUES IN ('j');
+CREATE TABLE event_j_high (LIKE event);
+CREATE TRIGGER own BEFORE DELETE ON event_j_high FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+ALTER TABLE event_j ATTACH PARTITION event_j_high FOR VALUES FROM (20) TO (100);
+SELECT tgrelid::regclass, tgname, tgparentid <> 0 AS cloned FROM pg_trigger
+WHERE tgrelid IN ('event_j'::regclass, 'event_j_low'::regclass, 'event_j_high'::regclass) ORDER BY 1, 2;
+INSERT INTO event VALUES (301, 'j', 1), (302, 'j', 30), (303, 'j', 31);
+DELETE FROM event WHERE kind = 'j' AND id < 303;
+EXECUTE of_kind ('j');
+-- but not for one that declares another column, nor for who may not attach the table
+CREATE TABLE event_k (LIKE event, hidden timestamp);
+CREATE TRIGGER soft_delete BEFORE DELETE ON event_k FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('hidden');
+ALTER TABLE event ADD COLUMN hidden timestamp;
+ALTER TABLE event ATTACH PARTITION event_k FOR VALUES IN ('k');
+CREATE TABLE event_l (LIKE event);
+CREATE TRIGGER soft_delete BEFORE DELETE ON event_l FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+CREATE ROLE regress_orm_stranger;
+GRANT USAGE, CREATE ON SCHEMA soft TO regress_orm_stranger;
+ALTER TABLE event OWNER TO regress_orm_stranger;
+SET ROLE regress_orm_stranger;
+ALTER TABLE event ATTACH PARTITION event_l FOR VALUES IN ('l');
+RESET ROLE;
+ALTER TABLE event OWNER TO CURRENT_USER;
+DROP TABLE event_j, event_k, event_l;
+ALTER TABLE event DROP COLUMN hidden;
+DROP OWNED BY regress_orm_stranger;
+DROP ROLE regress_orm_stranger;
+-- a partition below two partitions with a trigger of their own each
+CREATE TABLE event_m (LIKE event) PARTITION BY RANGE (n);
+CREATE TRIGGER own_m BEFORE DELETE ON event_m FOR EACH ROW EXECUTE FUNCTION orm_ext.soft_delete('deleted_at');
+ALTER TABLE event ATTACH PARTITION event_m FOR VALUES IN ('m');
+CREATE TABLE event_m_low PARTITION OF event_m FOR VALUES FROM (0) TO (20);
+INSERT INTO event VALUES (401, 'm', 1), (402, 'm', 2);
+DELETE FROM event WHERE id = 401;
+EXECUTE of_kind ('m');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'event_m_low'::regclass ORDER BY 1;
+CREATE TABLE event_m_high (LIKE event);
+ALTER TABLE event_m ATTACH PARTITION event_m_high FOR VALUES FROM (20) TO (40);
+DROP TABLE event_m;
 -- a table without the column cannot be attached, as ever
 CREATE TABLE event_f (id int, kind text, n int, word text);
 ALTER TABLE event ATTACH PARTITION event_f FOR VALUES IN ('f');
