@@ -17,7 +17,7 @@ PGFILEDESC = "orm_ext - soft delete, versions, timestamps and naming inside the 
 # Tests, in the order in which they run; setup makes what the others stand on.
 REGRESS        = setup status declaration follow marker_types \
 	reading views cursors parallel statistics matviews \
-	deleting triggers final_delete stamp merge merge17 returning18 \
+	deleting constraints triggers final_delete stamp merge merge17 returning18 \
 	mention deleted_rows partitions partition_key inheritance foreign_keys \
 	privileges row_security unique_keys key_commands upsert \
 	restore restore_problems restore_rights deletions deleted_by \

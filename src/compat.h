@@ -25,6 +25,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
 #include "parser/parse_relation.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
 #include "utils/guc_tables.h"
 #include "utils/rel.h"
@@ -151,6 +152,31 @@ orm_update_colnos(ModifyTableState *mtstate)
 	return mtstate->mt_updateColnosLists;
 #else
 	return ((ModifyTable *) mtstate->ps.plan)->updateColnosLists;
+#endif
+}
+
+/*
+ * Where the executor keeps the CHECK constraints of a table (18: commit
+ * 83ea6c540), and the condition of one as it evaluates it; NULL for one that is
+ * NOT ENFORCED (18: commit ca87c415e).
+ */
+#if PG_VERSION_NUM >= 180000
+#define orm_check_states(rri) ((rri)->ri_CheckConstraintExprs)
+#else
+#define orm_check_states(rri) ((rri)->ri_ConstraintExprs)
+#endif
+
+static inline Expr *
+orm_check_condition(Relation rel, int number)
+{
+	const ConstrCheck *check = &RelationGetDescr(rel)->constr->check[number];
+
+#if PG_VERSION_NUM >= 180000
+	if (!check->ccenforced)
+		return NULL;
+	return (Expr *) expand_generated_columns_in_expr(stringToNode(check->ccbin), rel, 1);
+#else
+	return stringToNode(check->ccbin);
 #endif
 }
 

@@ -118,6 +118,7 @@ start_executor(QueryDesc *query_desc, int eflags)
 	orm_watch_deletes(query_desc);
 	orm_watch_markers(query_desc);
 	orm_spare_reference_checks(query_desc);
+	orm_spare_constraints(query_desc);
 	orm_lock_like_delete(query_desc);
 }
 

@@ -118,6 +118,9 @@ extern bool orm_is_in_scope(OrmUtilityScope scope);
 extern void orm_enter_scope(OrmUtilityScope scope);
 extern void orm_leave_scope(OrmUtilityScope scope);
 
+/* constraints.c: a soft DELETE is not stopped by CHECK constraints */
+extern void orm_spare_constraints(QueryDesc *query_desc);
+
 /* row_lock.c: a soft DELETE locks as a real one does */
 extern void orm_lock_like_delete(QueryDesc *query_desc);
 
