@@ -90,8 +90,8 @@ declared_twice(Oid table, Oid partition)
 static void
 make_way(AlterTableStmt *stmt, RangeVar *name)
 {
-	Oid			table = RangeVarGetRelid(stmt->relation, NoLock, true);
-	Oid			partition = RangeVarGetRelid(name, NoLock, true);
+	Oid			table = orm_find_relation(stmt->relation);
+	Oid			partition = orm_find_relation(name);
 	ListCell   *lc;
 
 	if (declared_twice(table, partition) == NIL)

@@ -158,7 +158,6 @@ extern PlannedStmt *orm_name_statement(PlannedStmt *pstmt, bool read_only_tree,
 									   ProcessUtilityContext context);
 extern bool orm_naming_is_off(void);
 extern List *orm_primary_key_names(Oid relid);
-extern Oid	orm_find_relation(const RangeVar *name);
 
 /* vacated.c */
 typedef struct OrmVacated OrmVacated;

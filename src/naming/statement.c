@@ -28,7 +28,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
-#include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
@@ -90,21 +89,6 @@ bool
 orm_is_system_schema(const char *schema)
 {
 	return IsReservedName(schema) || strcmp(schema, "information_schema") == 0;
-}
-
-/* OID of the relation that a statement names, InvalidOid if there is none to see. */
-Oid
-orm_find_relation(const RangeVar *name)
-{
-	Oid			schema;
-
-	if (name == NULL || name->relpersistence == RELPERSISTENCE_TEMP ||
-		(name->catalogname && strcmp(name->catalogname, get_database_name(MyDatabaseId)) != 0))
-		return InvalidOid;
-	if (name->schemaname == NULL)
-		return RelnameGetRelid(name->relname);
-	schema = get_namespace_oid(name->schemaname, true);
-	return OidIsValid(schema) ? get_relname_relid(name->relname, schema) : InvalidOid;
 }
 
 /* OID of the schema in which a table is going to be created, InvalidOid if there is none. */

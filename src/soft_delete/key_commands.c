@@ -44,7 +44,7 @@
 static Oid
 managed_table(const RangeVar *name)
 {
-	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+	Oid			relid = orm_find_relation(name);
 
 	return OidIsValid(relid) && orm_policy_concerns(relid, false) ? relid : InvalidOid;
 }

@@ -17,7 +17,9 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
@@ -70,6 +72,24 @@ orm_open_relation(Oid relid, LOCKMODE lockmode)
 	if (rel == NULL)
 		report_no_relation(relid);
 	return rel;
+}
+
+/*
+ * OID of the relation that a statement names, InvalidOid if there is none to
+ * see.  Privileges on its schema are left to the statement to ask for.
+ */
+Oid
+orm_find_relation(const RangeVar *name)
+{
+	Oid			schema;
+
+	if (name == NULL || name->relpersistence == RELPERSISTENCE_TEMP ||
+		(name->catalogname && strcmp(name->catalogname, get_database_name(MyDatabaseId)) != 0))
+		return InvalidOid;
+	if (name->schemaname == NULL)
+		return RelnameGetRelid(name->relname);
+	schema = get_namespace_oid(name->schemaname, true);
+	return OidIsValid(schema) ? get_relname_relid(name->relname, schema) : InvalidOid;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
 #include "storage/lockdefs.h"
 #include "utils/array.h"
 #include "utils/rel.h"
@@ -24,6 +25,7 @@ extern void orm_check_relation(Oid relid);
 extern Relation orm_open_relation(Oid relid, LOCKMODE lockmode);
 extern const char *orm_library_symbol(Oid funcid);
 extern bool orm_is_library_function(Oid funcid, const char *symbol);
+extern Oid	orm_find_relation(const RangeVar *name);
 extern bool orm_is_library_name(const char *name);
 extern bool orm_library_list_contains(const char *list);
 extern List *orm_split_library_list(const char *list);
