@@ -43,20 +43,40 @@ typedef struct CheckedStatement
 	int			nparams;
 } CheckedStatement;
 
+/* The name of a trigger that keeps a version, where none fires; NULL if there is none. */
+static const char *
+idle_version_trigger(Relation rel)
+{
+	TriggerDesc *triggers = CopyTriggerDesc(rel->trigdesc);
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (orm_kept_column(&triggers->triggers[i], ORM_STAMP_VERSION))
+			return triggers->triggers[i].tgname;
+	}
+	return NULL;
+}
+
 /* Check that a table has a version.  Error: 55000. */
 static void
 check_version(Relation rel)
 {
 	int			mode;
+	const char *idle;
 
-	if (orm_version_column(rel, &mode) == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table \"%s\" has no version", RelationGetRelationName(rel)),
-				 errdetail("No enabled trigger keeps a version column."),
-				 errhint("ALTER TABLE %s ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1; CREATE OR REPLACE TRIGGER zz_orm_version BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version_id');",
-						 orm_relation_name(rel), orm_relation_name(rel)),
-				 errtable(rel)));
+	if (orm_version_column(rel, &mode) != InvalidAttrNumber)
+		return;
+	idle = idle_version_trigger(rel);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" has no version", RelationGetRelationName(rel)),
+			 errdetail("No enabled trigger keeps a version column."),
+			 idle ? errhint("ALTER TABLE %s ENABLE %sTRIGGER %s;", orm_relation_name(rel),
+							SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ? "ALWAYS " : "",
+							quote_identifier(idle)) :
+			 errhint("ALTER TABLE %s ADD COLUMN IF NOT EXISTS version_id bigint NOT NULL DEFAULT 1; CREATE OR REPLACE TRIGGER zz_orm_version BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version_id');",
+					 orm_relation_name(rel), orm_relation_name(rel)),
+			 errtable(rel)));
 }
 
 /* Add a parameter. */

@@ -133,6 +133,9 @@ SELECT compare.refusal($$SELECT orm_ext.update_checked('plain', 1, '5', '{"a": 2
 SELECT compare.refusal($$SELECT orm_ext.delete_checked('plain', 1, '5')$$);
 ALTER TABLE post DISABLE TRIGGER stamps;
 SELECT compare.refusal($$SELECT orm_ext.update_checked('post', 1, '5', '{"title": "x"}')$$);
+SET session_replication_role = replica;
+SELECT compare.refusal($$SELECT orm_ext.update_checked('post', 1, '5', '{"title": "x"}')$$);
+RESET session_replication_role;
 ALTER TABLE post ENABLE TRIGGER stamps;
 CREATE TABLE keyless (id int, version int);
 CREATE TRIGGER stamps BEFORE INSERT OR UPDATE ON keyless FOR EACH ROW EXECUTE FUNCTION orm_ext.version('version');
