@@ -105,7 +105,7 @@ class Side
     public function session(): EntityManager
     {
         $config = new Configuration();
-        $config->setMetadataDriverImpl(new AttributeDriver([__DIR__], true));
+        $config->setMetadataDriverImpl(new AttributeDriver([], true));
         if (PHP_VERSION_ID >= 80400 && method_exists($config, 'enableNativeLazyObjects')) {
             $config->enableNativeLazyObjects(true);
         } else {
@@ -136,7 +136,8 @@ class Side
     public function create(): void
     {
         $session = $this->session();
-        (new SchemaTool($session))->createSchema($session->getMetadataFactory()->getAllMetadata());
+        $classes = array_map([$session, 'getClassMetadata'], [Doc::class, Asset::class, Film::class]);
+        (new SchemaTool($session))->createSchema($classes);
         foreach ($this->kind === 'managed' ? TRIGGERS : [] as $table => $function) {
             $session->getConnection()->executeStatement(
                 "CREATE TRIGGER zz_stamp BEFORE INSERT OR UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION orm_ext.$function");

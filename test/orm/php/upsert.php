@@ -64,7 +64,7 @@ class Suite
     public function __construct()
     {
         $config = new Configuration();
-        $config->setMetadataDriverImpl(new AttributeDriver([__DIR__], true));
+        $config->setMetadataDriverImpl(new AttributeDriver([], true));
         if (PHP_VERSION_ID >= 80400 && method_exists($config, 'enableNativeLazyObjects')) {
             $config->enableNativeLazyObjects(true);
         } else {

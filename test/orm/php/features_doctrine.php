@@ -1,16 +1,13 @@
 <?php
 /*
  * Doctrine: entities that know of no soft deletion, tables by its SchemaTool.
- *
- * Plays what ../table describes, in each of the databases that the arguments name: directly, and
- * once more through the pooler, with prepared statements.  Prints one line for each feature:
- * database, feature, answer.
  */
 
 declare(strict_types=1);
 
 require_once 'Doctrine/ORM/autoload.php';
 @include_once 'Symfony/Component/VarExporter/autoload.php';
+require_once __DIR__ . '/play.php';
 
 use Doctrine\Common\Collections\ArrayCollection;
 use Doctrine\Common\Collections\Collection;
@@ -76,36 +73,8 @@ class Book
     }
 }
 
-class Undone extends Exception
+class Doctrine extends Play
 {
-}
-
-function email(string $name): string
-{
-    return strtolower($name) . '@example.org';
-}
-
-/** The word, where the action throws this. */
-function refused(string $word, string $class, callable $action): string
-{
-    try {
-        $action();
-    } catch (Throwable $error) {
-        if ($error instanceof $class) {
-            return $word;
-        }
-        throw $error;
-    }
-    throw new LogicException("$class was not thrown");
-}
-
-/** One way into one of the databases. */
-class Client
-{
-    public function __construct(private string $database, private int $port, private bool $prepare)
-    {
-    }
-
     /** A session with nothing read yet. */
     private function session(): EntityManager
     {
@@ -333,8 +302,7 @@ class Client
         $this->dql('DELETE Author a', []);
     }
 
-    /** A row twelve times, which is deleted after the sixth, and made again after the ninth. */
-    public function prepared(): array
+    public function lookups(): array
     {
         $this->write('Lea');
         $query = $this->session()->getConnection()->prepare('SELECT name FROM authors WHERE email = ?');
@@ -353,56 +321,7 @@ class Client
     }
 }
 
-const FEATURES = ['crud', 'relations', 'bulk_delete', 'transactions', 'lock', 'pages'];
-
-$failed = false;
-
-function tell(string $database, string $feature, callable $scenario): mixed
-{
-    try {
-        $answer = $scenario();
-    } catch (Throwable $error) {
-        $GLOBALS['failed'] = true;
-        $answer = ['error' => $error->getMessage()];
-        $lines = explode("\n", $error->getMessage() . "\n" . $error->getTraceAsString());
-        echo implode("\n", array_map(fn ($line) => "# $line", array_slice($lines, 0, 8))), "\n";
-    }
-    echo $database, "\t", $feature, "\t", json_encode($answer), "\n";
-    return $answer;
-}
-
-function play(string $database): void
-{
-    $client = new Client($database, (int) getenv('PGPORT'), true);
-    tell($database, 'schema', [$client, 'schema']);
-    $answers = [];
-    foreach (FEATURES as $feature) {
-        $answers[$feature] = tell($database, $feature, [$client, $feature]);
-    }
-    $client->clear();
-    if (!getenv('ORM_EXT_POOLER_PORT')) {
-        return;
-    }
-    // Everything again, by other sessions in each transaction.
-    $client = new Client($database, (int) getenv('ORM_EXT_POOLER_PORT'), getenv('ORM_EXT_POOLER_PREPARES') === 'yes');
-    tell($database, 'pgbouncer', function () use ($client, $answers) {
-        foreach ($answers as $feature => $expected) {
-            $again = $client->$feature();
-            if ($again !== $expected) {
-                throw new LogicException("$feature: " . json_encode($again));
-            }
-        }
-        return $client->prepared();
-    });
-}
-
-// php-doctrine-* is older than PHP here and there.
-error_reporting(E_ALL & ~E_DEPRECATED & ~E_USER_DEPRECATED);
-$version = trim((string) shell_exec("dpkg-query -W -f '\${Version}' php-doctrine-orm 2>/dev/null"));
-echo '# doctrine ', preg_replace('/[^0-9.].*/', '', $version), "\n# php ", PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION, "\n";
-echo "note\tschema\tSchema diffs: see below.\n";
-echo "note\tupsert\tIt has none; `executeStatement()` sends yours.\n";
-foreach (array_slice($argv, 1) as $database) {
-    play($database);
-}
-exit($failed ? 1 : 0);
+play('doctrine', 'php-doctrine-orm', Doctrine::class, [
+    'schema' => 'Schema diffs: see below.',
+    'upsert' => 'It has none; `executeStatement()` sends yours.',
+]);
