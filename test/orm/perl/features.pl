@@ -307,6 +307,7 @@ sub play
 $| = 1;
 say "# dbix-class $DBIx::Class::VERSION";
 say "# dbd-pg $DBD::Pg::VERSION" if require DBD::Pg;
+say join "\t", 'note', 'schema', 'By `deploy()`.';
 say join "\t", 'note', 'upsert', '`update_or_create()` and `find_or_create()`, which read first.';
 play($_) for @ARGV;
 exit $failed;
