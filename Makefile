@@ -140,7 +140,7 @@ deb:          ## a Debian package for each supported major whose server headers 
 test-deb:     ## builds the package, installs, uses and purges it in Debian folders of its own; MAJORS="15 17 18"
 	@test/package/install-deb $(MAJORS)
 
-orm-table:    ## plays what every ORM can do, and writes the table of doc/orms.md
+orm-table:    ## plays what every ORM can do, and writes the table of README.md
 	@test/run orm --write-table
 
 lint:         ## format, static analysis, layers, symbols, settings

@@ -82,7 +82,7 @@ async function refused (promise, word, expected) {
 }
 
 const BY_HAND = 'By hand: the version in `WHERE`, and the count.'
-const DIFFS = 'Schema diffs: see below.'
+const DIFFS = '[Schema diffs](doc/orms.md#schema-diffs).'
 const UNNAMED = 'Prepared without a name, for which any pgbouncer will do.'
 
 /** Looks for a row twelve times, which is deleted after the sixth and made again after the ninth. */

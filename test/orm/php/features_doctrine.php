@@ -322,6 +322,6 @@ class Doctrine extends Play
 }
 
 play('doctrine', 'php-doctrine-orm', Doctrine::class, [
-    'schema' => 'Schema diffs: see below.',
+    'schema' => 'By its `SchemaTool`; [schema diffs](doc/orms.md#schema-diffs).',
     'upsert' => 'It has none; `executeStatement()` sends yours.',
 ]);

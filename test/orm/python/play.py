@@ -15,7 +15,7 @@ FEATURES = ('crud', 'relations', 'bulk_delete', 'transactions', 'lock',
 BY_HAND = 'By hand: the version in `WHERE`, and the count.'
 JOINS = 'Joins by hand.'
 STATEMENTS = 'Statements by hand.'
-DIFFS = 'Schema diffs: see below.'
+DIFFS = '[Schema diffs](doc/orms.md#schema-diffs).'
 NOT_PREPARED = 'Nothing is prepared: parameters go as part of the statement.'
 
 TWELVE = ['P%02d' % number for number in range(1, 13)]
