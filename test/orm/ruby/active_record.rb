@@ -4,6 +4,8 @@
 require_relative 'twin'
 include Twin::Assertions
 
+# After the gem's own, for a file that may be missing there.
+$LOAD_PATH.push(__dir__)
 begin
   require 'paranoia'
 rescue LoadError => e
