@@ -28,6 +28,7 @@ return new class extends Migration
     public function down(): void
     {
         Capsule::schema()->drop('books');
+        Capsule::schema()->table('authors', fn (Blueprint $table) => $table->dropUnique(['email']));
         Capsule::schema()->drop('authors');
     }
 };
