@@ -11,10 +11,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "parser/parser.h"
 #include "tcop/deparse_utility.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/varlena.h"
@@ -127,6 +132,149 @@ tables_of_command(const char *query)
 	}
 	SPI_finish();
 	return tables;
+}
+
+/* A table whose new keys are to hold among live rows; InvalidOid for any other. */
+static Oid
+table_of_live_keys(const RangeVar *name, OrmMarker *marker)
+{
+	Oid			relid;
+
+	if (!is_to_be_managed() || *orm_auto_manage == '\0')
+		return InvalidOid;
+	relid = RangeVarGetRelid(name, NoLock, true);
+	return OidIsValid(relid) && is_auto_managed(relid) && orm_owns_relation(relid) &&
+		orm_soft_delete_marker(relid, marker) ? relid : InvalidOid;
+}
+
+/* CREATE UNIQUE INDEX: have it hold among live rows. */
+static PlannedStmt *
+prepare_index(PlannedStmt *pstmt)
+{
+	IndexStmt  *index = castNode(IndexStmt, pstmt->utilityStmt);
+	Oid			relid;
+	OrmMarker	marker;
+	List	   *parsed;
+
+	if (!index->unique || index->whereClause || index->transformed)
+		return pstmt;
+	relid = table_of_live_keys(index->relation, &marker);
+	if (!OidIsValid(relid))
+		return pstmt;
+
+	pstmt = copyObject(pstmt);
+	index = castNode(IndexStmt, pstmt->utilityStmt);
+	parsed = raw_parser(psprintf("SELECT WHERE %s", orm_live_predicate(relid, &marker)),
+						RAW_PARSE_DEFAULT);
+	index->whereClause = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt)->whereClause;
+	return pstmt;
+}
+
+/* Is a part of ALTER TABLE a unique constraint that an index can take the place of? */
+static bool
+adds_plain_key(const AlterTableCmd *cmd)
+{
+	const Constraint *constraint = (const Constraint *) cmd->def;
+
+	return cmd->subtype == AT_AddConstraint && constraint->contype == CONSTR_UNIQUE &&
+		constraint->conname && constraint->indexname == NULL && !constraint->deferrable &&
+		constraint->options == NIL && constraint->indexspace == NULL &&
+		!orm_without_overlaps(constraint);
+}
+
+/* "a, b" of a list of names */
+static char *
+column_list(List *names)
+{
+	StringInfoData columns;
+	ListCell   *lc;
+
+	initStringInfo(&columns);
+	foreach(lc, names)
+		appendStringInfo(&columns, "%s%s", lc == list_head(names) ? "" : ", ",
+						 quote_identifier(strVal(lfirst(lc))));
+	return columns.data;
+}
+
+/* CREATE UNIQUE INDEX in place of a unique constraint */
+static char *
+index_command(Oid relid, const OrmMarker *marker, const Constraint *constraint)
+{
+	StringInfoData command;
+
+	initStringInfo(&command);
+	appendStringInfo(&command, "CREATE UNIQUE INDEX %s ON %s (%s)",
+					 quote_identifier(constraint->conname), orm_relid_name(relid),
+					 column_list(constraint->keys));
+	if (constraint->including != NIL)
+		appendStringInfo(&command, " INCLUDE (%s)", column_list(constraint->including));
+	if (constraint->nulls_not_distinct)
+		appendStringInfoString(&command, " NULLS NOT DISTINCT");
+	appendStringInfo(&command, " WHERE %s", orm_live_predicate(relid, marker));
+	return command.data;
+}
+
+/*
+ * ALTER TABLE that adds unique constraints, and does nothing else: take them
+ * out, to be created as indexes.
+ */
+static PlannedStmt *
+prepare_constraints(PlannedStmt *pstmt, List **commands)
+{
+	AlterTableStmt *alter = castNode(AlterTableStmt, pstmt->utilityStmt);
+	Oid			relid;
+	OrmMarker	marker;
+	ListCell   *lc;
+
+	foreach(lc, alter->cmds)
+	{
+		if (!adds_plain_key(lfirst_node(AlterTableCmd, lc)))
+			return pstmt;
+	}
+	relid = alter->relation->inh ? table_of_live_keys(alter->relation, &marker) : InvalidOid;
+	if (!OidIsValid(relid))
+		return pstmt;
+
+	foreach(lc, alter->cmds)
+	{
+		Constraint *constraint = castNode(Constraint, lfirst_node(AlterTableCmd, lc)->def);
+
+		*commands = lappend(*commands, index_command(relid, &marker, constraint));
+	}
+	pstmt = copyObject(pstmt);
+	castNode(AlterTableStmt, pstmt->utilityStmt)->cmds = NIL;
+	return pstmt;
+}
+
+/*
+ * Have unique keys hold among live rows that a statement is about to create:
+ * deleted rows may be in the way of one among all rows, which is what the
+ * functions below would find.  Returns the statement to be run; "commands" is
+ * what to run after it.
+ */
+PlannedStmt *
+orm_prepare_new_keys(PlannedStmt *pstmt, List **commands)
+{
+	if (IsA(pstmt->utilityStmt, IndexStmt))
+		return prepare_index(pstmt);
+	if (IsA(pstmt->utilityStmt, AlterTableStmt))
+		return prepare_constraints(pstmt, commands);
+	return pstmt;
+}
+
+/* Run what orm_prepare_new_keys() has left to be run, with the rights of the caller. */
+void
+orm_create_new_keys(List *commands)
+{
+	int			level;
+	ListCell   *lc;
+
+	if (commands == NIL)
+		return;
+	level = orm_pin_settings();
+	foreach(lc, commands)
+		orm_run(lfirst(lc));
+	AtEOXact_GUC(true, level);
 }
 
 PG_FUNCTION_INFO_V1(orm_manage_new_columns);

@@ -192,6 +192,17 @@ orm_guc_variables(int *count)
 #endif
 }
 
+/* Unique constraints WITHOUT OVERLAPS came with 18 (commit fc0438b4e). */
+static inline bool
+orm_without_overlaps(const Constraint *constraint)
+{
+#if PG_VERSION_NUM >= 180000
+	return constraint->without_overlaps;
+#else
+	return false;
+#endif
+}
+
 /* Ownership checks became generic (16: commit afbfc0298). */
 static inline bool
 orm_owns_relation(Oid relid)

@@ -23,6 +23,7 @@
 
 #include "attach.h"
 #include "hooks.h"
+#include "manage.h"
 #include "naming/naming.h"
 #include "soft_delete/soft_delete.h"
 #include "soft_delete/transition.h"
@@ -241,6 +242,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 	const OrmUtilityScope scope = utility_scope(pstmt->utilityStmt);
 	const bool	has_names = makes_names(pstmt->utilityStmt);
 	List	   *names_to_come = orm_names_to_come;
+	List	   *new_keys = NIL;
 
 	if (orm_is_upsert_copy(pstmt->utilityStmt))
 	{
@@ -271,8 +273,11 @@ process_utility(PlannedStmt *pstmt, const char *query_string,
 		orm_enter_scope(scope);
 		if (has_names)
 			pstmt = orm_name_statement(pstmt, read_only_tree, context);
+		if (has_names && context != PROCESS_UTILITY_SUBCOMMAND)
+			pstmt = orm_prepare_new_keys(pstmt, &new_keys);
 		next_process_utility(pstmt, query_string, read_only_tree, context,
 							 params, query_env, dest, qc);
+		orm_create_new_keys(new_keys);
 	}
 	PG_FINALLY();
 	{

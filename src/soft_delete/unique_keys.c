@@ -127,6 +127,15 @@ where_clause(Relation rel, Relation index, List *predicate)
 									   dpcontext, false, false));
 }
 
+/* The predicate, as SQL, of a key of a table among its live rows. */
+char *
+orm_live_predicate(Oid relid, const OrmMarker *marker)
+{
+	List	   *dpcontext = deparse_context_for(get_rel_name(relid), relid);
+
+	return deparse_expression((Node *) orm_live_condition(marker, 1), dpcontext, false, false);
+}
+
 /* CREATE UNIQUE INDEX … of an index, up to its predicate. */
 static char *
 definition_head(Relation rel, Relation index)

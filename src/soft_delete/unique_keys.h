@@ -23,6 +23,7 @@ extern void orm_convert_unique_keys(Oid relid, const OrmMarker *marker,
 extern void orm_convert_new_keys(Oid relid, const OrmMarker *marker);
 extern void orm_convert_referred_key(Oid relid, const OrmMarker *marker, List *columns,
 									 const char *hint);
+extern char *orm_live_predicate(Oid relid, const OrmMarker *marker);
 extern bool orm_is_key_of_live_rows(Oid oid, const OrmMarker *marker);
 
 #endif							/* ORM_UNIQUE_KEYS_H */

@@ -248,9 +248,27 @@ CREATE UNIQUE INDEX ON keyed (lower(b::text)) WHERE b > 0;
 CREATE INDEX keyed_c ON keyed (c);
 ALTER TABLE keyed ADD CONSTRAINT keyed_b UNIQUE (a, b), ADD UNIQUE (c) DEFERRABLE, ADD COLUMN e int UNIQUE;
 CREATE UNIQUE INDEX CONCURRENTLY keyed_d ON keyed (d);
+CREATE UNIQUE INDEX CONCURRENTLY keyed_some_d ON keyed (d) WHERE d > 0;
 CREATE UNIQUE INDEX IF NOT EXISTS keyed_a ON keyed (d);
 CREATE UNIQUE INDEX keyed_live ON keyed (d) WHERE deleted_at IS NULL;
 SELECT pg_get_indexdef(indexrelid), obj_description(indexrelid, 'pg_class') FROM pg_index WHERE indrelid = 'keyed'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+-- rows that are deleted are not in their way
+CREATE TABLE again (id int PRIMARY KEY, a int, b int, deleted_at timestamptz);
+INSERT INTO again VALUES (1, 1, 1);
+DELETE FROM again;
+INSERT INTO again VALUES (2, 1, 1), (3, 2, 2);
+CREATE UNIQUE INDEX again_a ON again (a);
+CREATE UNIQUE INDEX CONCURRENTLY again_ab ON again (a, b);
+ALTER TABLE again ADD CONSTRAINT again_b UNIQUE NULLS NOT DISTINCT (b) INCLUDE (a), ADD UNIQUE (b, "a");
+CREATE UNIQUE INDEX again_one ON again ((deleted_at IS NULL));
+ALTER TABLE again ADD CONSTRAINT again_a UNIQUE (id);
+ALTER TABLE again ADD CONSTRAINT again_c UNIQUE (c);
+SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'again'::regclass ORDER BY indexrelid::regclass::text COLLATE "C";
+SET ROLE regress_orm_client;
+CREATE UNIQUE INDEX again_own ON again (a);
+ALTER TABLE again ADD CONSTRAINT again_own UNIQUE (a);
+RESET ROLE;
+DROP TABLE again;
 -- those that are there stay as their owner wants them
 SELECT FROM orm_ext.enable_soft_delete('keyed', unique_keys => 'all');
 ALTER TABLE keyed ADD COLUMN f int UNIQUE;
