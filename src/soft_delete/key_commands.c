@@ -229,6 +229,31 @@ make_elements_referable(List *elements)
 	}
 }
 
+/* Do so for CREATE TABLE, unless there is such a table: IF NOT EXISTS, or an error. */
+static void
+make_new_table_referable(const CreateStmt *create)
+{
+	if (!OidIsValid(orm_find_relation(create->relation)))
+		make_elements_referable(create->tableElts);
+}
+
+/* Do so for ALTER TABLE, but for columns that are there already. */
+static void
+make_additions_referable(const AlterTableStmt *alter)
+{
+	Oid			relid = orm_find_relation(alter->relation);
+	ListCell   *lc;
+
+	foreach(lc, alter->cmds)
+	{
+		const AlterTableCmd *cmd = lfirst(lc);
+
+		if (cmd->subtype != AT_AddColumn ||
+			get_attnum(relid, castNode(ColumnDef, cmd->def)->colname) == InvalidAttrNumber)
+			make_elements_referable(list_make1(cmd->def));
+	}
+}
+
 /*
  * Have a statement find the keys that it speaks of.  Returns the statement to
  * be run: a copy, if it is another.
@@ -240,7 +265,6 @@ PlannedStmt *
 orm_redirect_key_command(PlannedStmt *pstmt)
 {
 	Node	   *stmt = pstmt->utilityStmt;
-	ListCell   *lc;
 
 	switch (nodeTag(stmt))
 	{
@@ -249,11 +273,10 @@ orm_redirect_key_command(PlannedStmt *pstmt)
 		case T_CommentStmt:
 			return redirect_comment(pstmt);
 		case T_CreateStmt:
-			make_elements_referable(castNode(CreateStmt, stmt)->tableElts);
+			make_new_table_referable(castNode(CreateStmt, stmt));
 			return pstmt;
 		case T_AlterTableStmt:
-			foreach(lc, castNode(AlterTableStmt, stmt)->cmds)
-				make_elements_referable(list_make1(castNode(AlterTableCmd, lfirst(lc))->def));
+			make_additions_referable(castNode(AlterTableStmt, stmt));
 			return redirect_alter_table(pstmt);
 		default:
 			return pstmt;

@@ -85,6 +85,12 @@ SELECT in_both('ALTER TABLE person DROP CONSTRAINT person_email_key');
 --
 -- Foreign keys to a key among live rows
 --
+-- not of what is there already
+SELECT in_both('CREATE TABLE seat (id int, code text, deleted_at timestamptz)');
+SELECT in_both('CREATE TABLE IF NOT EXISTS seat (code text REFERENCES person (code))');
+SELECT in_both('ALTER TABLE seat ADD COLUMN IF NOT EXISTS code text REFERENCES person (code)');
+SELECT soft_keys() ~ 'code.* WHERE' AS live ORDER BY 1 DESC LIMIT 1;
+SELECT in_both('DROP TABLE seat');
 SELECT in_both('CREATE TABLE badge (id int PRIMARY KEY, code text REFERENCES person (code), deleted_at timestamptz)');
 SELECT in_both('ALTER TABLE person ADD CONSTRAINT person_a_b_key UNIQUE (a, b)');
 SELECT in_both('CREATE TABLE seat (id int, x int, y int)');
