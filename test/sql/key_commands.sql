@@ -146,6 +146,8 @@ SET ROLE regress_migrant;
 ALTER TABLE soft.badge DROP CONSTRAINT badge_key;
 ALTER TABLE soft.badge RENAME CONSTRAINT badge_key TO x;
 COMMENT ON CONSTRAINT badge_key ON soft.badge IS 'x';
+-- what may not be referred to is refused after what may not be made
+CREATE TABLE soft.x (code text REFERENCES migration.x (code));
 RESET ROLE;
 ALTER TABLE soft.badge DISABLE TRIGGER orm_soft_delete;
 ALTER TABLE soft.badge DROP CONSTRAINT badge_key;
