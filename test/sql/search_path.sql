@@ -108,7 +108,7 @@ COPY soft.author (id, name) FROM STDIN WITH (on_conflict 'update');
 -- jobs
 CALL orm_ext.batch_update('soft.event', 'body = ''x''', batch_size => 7);
 CALL orm_ext.batch_delete('soft.event', 'id OPERATOR(pg_catalog.<) 10', batch_size => 4);
-SELECT kind, state, rows_done FROM orm_ext.batch_jobs WHERE target OPERATOR(pg_catalog.=) 'soft.event';
+SELECT kind, state, rows_done FROM orm_ext.batch_jobs WHERE target OPERATOR(pg_catalog.=) 'soft.event' ORDER BY kind;
 CALL orm_ext.purge('soft.event', '0 days');
 DELETE FROM soft.author WHERE id OPERATOR(pg_catalog.=) 1;
 CALL orm_ext.purge('soft.author', '0 days', dry_run => true);
