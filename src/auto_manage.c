@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -58,6 +57,7 @@ typedef struct Touched
 {
 	Oid			relid;
 	List	   *columns;		/* that were added to it (char *) */
+	bool		has_new_keys;	/* may have, at least */
 } Touched;
 
 /* Names of the columns that a command adds to a table. */
@@ -81,25 +81,46 @@ added_columns(const CollectedCommand *command)
 	return columns;
 }
 
-/* Add a table to a list of such, or columns to what is known of it. */
-static List *
-add_touched(List *tables, Oid relid, List *columns)
+/* Does a command make indexes?  ALTER TABLE makes old ones anew as well, which do not count. */
+static bool
+makes_indexes(const CollectedCommand *command)
 {
-	Touched    *touched;
+	ListCell   *lc;
+
+	if (command->type != SCT_AlterTable)
+		return true;
+	foreach(lc, command->d.alterTable.subcmds)
+	{
+		const CollectedATSubcmd *part = lfirst(lc);
+		const AlterTableCmd *cmd = castNode(AlterTableCmd, part->parsetree);
+
+		if (cmd->subtype == AT_AddIndex || cmd->subtype == AT_AddIndexConstraint)
+			return true;
+	}
+	return false;
+}
+
+/* Note what a command has done to a table, in a list of such. */
+static List *
+add_touched(List *tables, Oid relid, const CollectedCommand *command)
+{
+	Touched    *touched = NULL;
 	ListCell   *lc;
 
 	foreach(lc, tables)
 	{
-		touched = lfirst(lc);
-		if (touched->relid != relid)
-			continue;
-		touched->columns = list_concat(touched->columns, columns);
-		return tables;
+		if (((Touched *) lfirst(lc))->relid == relid)
+			touched = lfirst(lc);
 	}
-	touched = palloc_object(Touched);
-	touched->relid = relid;
-	touched->columns = columns;
-	return lappend(tables, touched);
+	if (touched == NULL)
+	{
+		touched = palloc0_object(Touched);
+		touched->relid = relid;
+		tables = lappend(tables, touched);
+	}
+	touched->columns = list_concat(touched->columns, added_columns(command));
+	touched->has_new_keys |= makes_indexes(command);
+	return tables;
 }
 
 /*
@@ -127,7 +148,7 @@ tables_of_command(const char *query)
 			continue;
 		command = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
 		spi = MemoryContextSwitchTo(caller);
-		tables = add_touched(tables, relid, added_columns((CollectedCommand *) DatumGetPointer(command)));
+		tables = add_touched(tables, relid, (CollectedCommand *) DatumGetPointer(command));
 		MemoryContextSwitchTo(spi);
 	}
 	SPI_finish();
@@ -142,7 +163,7 @@ table_of_live_keys(const RangeVar *name, OrmMarker *marker)
 
 	if (!is_to_be_managed() || *orm_auto_manage == '\0')
 		return InvalidOid;
-	relid = RangeVarGetRelid(name, NoLock, true);
+	relid = orm_find_relation(name);
 	return OidIsValid(relid) && is_auto_managed(relid) && orm_owns_relation(relid) &&
 		orm_soft_delete_marker(relid, marker) ? relid : InvalidOid;
 }
@@ -363,7 +384,7 @@ orm_manage_new_keys(PG_FUNCTION_ARGS)
 		const Touched *touched = lfirst(lc);
 		OrmMarker	marker;
 
-		if (!orm_soft_delete_marker(touched->relid, &marker))
+		if (!touched->has_new_keys || !orm_soft_delete_marker(touched->relid, &marker))
 			continue;
 		orm_begin_ddl();
 		orm_convert_new_keys(touched->relid, &marker);

@@ -15,9 +15,9 @@
  *
  * The tag stays that of the command as it was sent.
  *
- * A foreign key refers to a key among all rows.  Where one is to be made that
- * refers to a key among live rows, that key comes to hold among all rows first,
- * as it would have stayed had the foreign key been there before.
+ * Foreign keys, primary keys and replica identities want a key among all rows.
+ * Where one is to be made of a key among live rows, that key comes to hold among
+ * all rows first, as it would have stayed had the other been there before.
  *
  *-------------------------------------------------------------------------
  */
@@ -190,26 +190,79 @@ redirect_comment(PlannedStmt *pstmt)
 	return pstmt;
 }
 
+/* Have a key among live rows hold among all rows; nothing to do for InvalidOid. */
+static void
+hold_among_all_rows(Oid relid, OrmMarker *marker, Oid key, const char *reason)
+{
+	char	   *condition;
+
+	if (!OidIsValid(key))
+		return;
+	condition = orm_deleted_condition_sql(marker, orm_marker_name(relid, marker));
+	orm_begin_ddl();
+	orm_convert_live_key(relid, key, reason,
+						 psprintf("Deleted rows count as well. Remove them first: DELETE FROM %s WHERE %s;",
+								  orm_relid_name(relid), condition));
+	(void) orm_end_ddl();
+}
+
 /* Have a key that a foreign key is to refer to hold among all rows. */
 static void
 make_referable(const Constraint *constraint)
 {
 	Oid			relid;
 	OrmMarker	marker;
-	char	   *column;
 
 	if (constraint->contype != CONSTR_FOREIGN || constraint->pk_attrs == NIL)
 		return;
 	relid = managed_table(constraint->pktable);
+	if (OidIsValid(relid) && orm_owns_relation(relid) && orm_soft_delete_marker(relid, &marker))
+		hold_among_all_rows(relid, &marker,
+							orm_find_live_key(relid, &marker, constraint->pk_attrs),
+							"A foreign key refers to it.");
+}
+
+/* The index that a part of ALTER TABLE wants to hold among all rows; NULL if none. */
+static const char *
+index_of_all_rows(const AlterTableCmd *cmd, const char **reason)
+{
+	if (cmd->subtype == AT_ReplicaIdentity)
+	{
+		*reason = "It becomes the table's replica identity.";
+		return castNode(ReplicaIdentityStmt, cmd->def)->name;
+	}
+	if (cmd->subtype == AT_AddConstraint)
+	{
+		const Constraint *constraint = castNode(Constraint, cmd->def);
+
+		*reason = constraint->contype == CONSTR_PRIMARY ?
+			"It becomes the primary key." : "It becomes deferrable.";
+		if (constraint->contype == CONSTR_PRIMARY ||
+			(constraint->contype == CONSTR_UNIQUE && constraint->deferrable))
+			return constraint->indexname;
+	}
+	return NULL;
+}
+
+/* Have the indexes of which ALTER TABLE wants it hold among all rows. */
+static void
+make_indexes_whole(const AlterTableStmt *alter)
+{
+	Oid			relid = managed_table(alter->relation);
+	OrmMarker	marker;
+	ListCell   *lc;
+
 	if (!OidIsValid(relid) || !orm_owns_relation(relid) || !orm_soft_delete_marker(relid, &marker))
 		return;
-	column = orm_marker_name(relid, &marker);
-	orm_begin_ddl();
-	orm_convert_referred_key(relid, &marker, constraint->pk_attrs,
-							 psprintf("A foreign key refers to deleted rows as well. Remove those first: DELETE FROM %s WHERE %s;",
-									  orm_relid_name(relid),
-									  orm_deleted_condition_sql(&marker, column)));
-	(void) orm_end_ddl();
+	foreach(lc, alter->cmds)
+	{
+		const char *reason;
+		const char *name = index_of_all_rows(lfirst(lc), &reason);
+		Oid			index = name ? find_key(relid, name) : InvalidOid;
+
+		if (OidIsValid(index) && orm_is_key_of_live_rows(index, &marker))
+			hold_among_all_rows(relid, &marker, index, reason);
+	}
 }
 
 /* Do so for the constraints in a list of what makes up a table, or a column. */
@@ -277,6 +330,7 @@ orm_redirect_key_command(PlannedStmt *pstmt)
 			return pstmt;
 		case T_AlterTableStmt:
 			make_additions_referable(castNode(AlterTableStmt, stmt));
+			make_indexes_whole(castNode(AlterTableStmt, stmt));
 			return redirect_alter_table(pstmt);
 		default:
 			return pstmt;

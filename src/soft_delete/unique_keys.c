@@ -426,10 +426,15 @@ has_columns(Relation rel, Relation index, List *columns)
 	return true;
 }
 
-/* The key of some columns, if it is one among live rows and none holds among all. */
-static Oid
-find_live_key(Relation rel, Expr *live, List *columns)
+/*
+ * The key of some columns (String), if it is one among live rows and none of
+ * these columns holds among all; InvalidOid if not.
+ */
+Oid
+orm_find_live_key(Oid relid, const OrmMarker *marker, List *columns)
 {
+	Relation	rel = table_open(relid, AccessShareLock);
+	Expr	   *live = orm_live_condition(marker, 1);
 	Oid			found = InvalidOid;
 	bool		is_referable = false;
 	ListCell   *lc;
@@ -448,42 +453,33 @@ find_live_key(Relation rel, Expr *live, List *columns)
 		}
 		index_close(index, AccessShareLock);
 	}
+	table_close(rel, AccessShareLock);
 	return is_referable ? InvalidOid : found;
 }
 
-/* Plan to have it hold among all rows. */
-static Conversion *
-plan_referred(Relation rel, Oid key)
+/*
+ * Have a key among live rows hold among all rows, for a reason that the user is
+ * told.
+ *
+ * Error: 23505 where it does not, with the hint.
+ */
+void
+orm_convert_live_key(Oid relid, Oid key, const char *reason, const char *hint)
 {
+	Relation	rel = table_open(relid, AccessShareLock);
 	Relation	index = index_open(key, AccessShareLock);
 	Conversion *conversion = plan_conversion(rel, index, NIL);
 
 	ereport(NOTICE,
 			(errmsg("key \"%s\" of table \"%s\" becomes unique among all rows, deleted ones included",
 					RelationGetRelationName(index), RelationGetRelationName(rel)),
-			 errdetail("A foreign key refers to it.")));
-	index_close(index, AccessShareLock);
-	return conversion;
-}
-
-/*
- * A foreign key is about to refer to columns (String) of a table: have their
- * key hold among all rows.
- *
- * Error: 23505 where it does not, with the hint.
- */
-void
-orm_convert_referred_key(Oid relid, const OrmMarker *marker, List *columns, const char *hint)
-{
-	Relation	rel = table_open(relid, AccessShareLock);
-	Oid			key = find_live_key(rel, orm_live_condition(marker, 1), columns);
-	Conversion *conversion = OidIsValid(key) ? plan_referred(rel, key) : NULL;
+			 errdetail_internal("%s", reason)));
 
 	/*
 	 * converting takes a stronger lock; two sessions are not to wait for each
 	 * other's
 	 */
+	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
-	if (conversion)
-		run_conversions(list_make1(conversion), hint);
+	run_conversions(list_make1(conversion), hint);
 }

@@ -21,8 +21,8 @@ typedef enum OrmUniqueKeys
 extern void orm_convert_unique_keys(Oid relid, const OrmMarker *marker,
 									OrmUniqueKeys kind, const char *hint);
 extern void orm_convert_new_keys(Oid relid, const OrmMarker *marker);
-extern void orm_convert_referred_key(Oid relid, const OrmMarker *marker, List *columns,
-									 const char *hint);
+extern Oid	orm_find_live_key(Oid relid, const OrmMarker *marker, List *columns);
+extern void orm_convert_live_key(Oid relid, Oid key, const char *reason, const char *hint);
 extern char *orm_live_predicate(Oid relid, const OrmMarker *marker);
 extern bool orm_is_key_of_live_rows(Oid oid, const OrmMarker *marker);
 

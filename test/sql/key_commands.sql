@@ -113,6 +113,24 @@ DELETE FROM soft.person WHERE deleted_at IS NOT NULL;
 ALTER TABLE soft.badge ADD FOREIGN KEY (code) REFERENCES soft.person (code);
 
 --
+-- What else wants a key among all rows: primary keys, replica identities
+--
+SELECT in_both('CREATE TABLE big (id int PRIMARY KEY, new_id bigint NOT NULL, code text NOT NULL, name text, deleted_at timestamptz)');
+SELECT in_both('INSERT INTO big VALUES (1, 1, ''a'', ''x''), (2, 2, ''b'', ''y'')');
+SELECT in_both('DELETE FROM big WHERE id = 2');
+SELECT in_both('CREATE UNIQUE INDEX big_new ON big (new_id)');
+SELECT in_both('CREATE UNIQUE INDEX big_code ON big (code)');
+SELECT in_both('CREATE UNIQUE INDEX big_name ON big (name)');
+SELECT in_both('ALTER TABLE big DROP CONSTRAINT big_pkey, ADD CONSTRAINT big_pkey PRIMARY KEY USING INDEX big_new');
+SELECT in_both('ALTER TABLE big REPLICA IDENTITY USING INDEX big_code');
+SELECT in_both('ALTER TABLE big REPLICA IDENTITY USING INDEX big_none');
+SELECT in_both('ALTER TABLE big REPLICA IDENTITY FULL');
+SELECT in_both('ALTER TABLE big ADD CONSTRAINT big_key UNIQUE USING INDEX big_name DEFERRABLE');
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'soft.big'::regclass AND contype IN ('p', 'u') ORDER BY 1;
+SELECT soft_keys() AS key EXCEPT SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid <> 'soft.big'::regclass ORDER BY 1;
+SELECT in_both('INSERT INTO big VALUES (3, 1, ''c'', ''z'')');
+
+--
 -- Partitions, and commands in functions
 --
 SELECT in_both('CREATE TABLE part (id int, k int, deleted_at timestamptz, PRIMARY KEY (id, k), UNIQUE (k)) PARTITION BY LIST (k)');

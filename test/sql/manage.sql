@@ -272,6 +272,7 @@ DROP TABLE again;
 -- those that are there stay as their owner wants them
 SELECT FROM orm_ext.enable_soft_delete('keyed', unique_keys => 'all');
 ALTER TABLE keyed ADD COLUMN f int UNIQUE;
+ALTER TABLE keyed CLUSTER ON keyed_a, ALTER COLUMN f TYPE bigint;
 SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'keyed'::regclass AND indpred IS NOT NULL ORDER BY 1;
 DROP TABLE keyed;
 -- of partitioned tables
