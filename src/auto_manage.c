@@ -165,7 +165,7 @@ table_of_live_keys(const RangeVar *name, OrmMarker *marker)
 		return InvalidOid;
 	relid = orm_find_relation(name);
 	return OidIsValid(relid) && is_auto_managed(relid) && orm_owns_relation(relid) &&
-		orm_soft_delete_marker(relid, marker) ? relid : InvalidOid;
+		orm_soft_delete_sound(relid, marker) ? relid : InvalidOid;
 }
 
 /* CREATE UNIQUE INDEX: have it hold among live rows. */
@@ -384,7 +384,7 @@ orm_manage_new_keys(PG_FUNCTION_ARGS)
 		const Touched *touched = lfirst(lc);
 		OrmMarker	marker;
 
-		if (!touched->has_new_keys || !orm_soft_delete_marker(touched->relid, &marker))
+		if (!touched->has_new_keys || !orm_soft_delete_sound(touched->relid, &marker))
 			continue;
 		orm_begin_ddl();
 		orm_convert_new_keys(touched->relid, &marker);

@@ -606,6 +606,18 @@ orm_soft_delete_marker(Oid relid, OrmMarker *marker)
 	return true;
 }
 
+/* The same for DDL, which may be what mends an unsound declaration. */
+bool
+orm_soft_delete_sound(Oid relid, OrmMarker *marker)
+{
+	const OrmPolicy *policy = lookup_policy(relid);
+
+	if (!policy->soft_delete || !orm_trigger_fires(policy->enabled) || !policy->sound)
+		return false;
+	*marker = policy->marker;
+	return true;
+}
+
 /* Is the relation declared to be under soft delete, in force now or not? */
 bool
 orm_soft_delete_declared(Oid relid, OrmMarker *marker)

@@ -85,6 +85,7 @@ extern bool orm_trigger_fires(char enabled);
 extern int	orm_trigger_depth(void);
 
 extern bool orm_soft_delete_marker(Oid relid, OrmMarker *marker);
+extern bool orm_soft_delete_sound(Oid relid, OrmMarker *marker);
 extern bool orm_soft_delete_declared(Oid relid, OrmMarker *marker);
 extern bool orm_soft_delete_foreign_keys(Oid relid);
 extern bool orm_rewritten_by_triggers(Oid relid);

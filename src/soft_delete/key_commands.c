@@ -42,11 +42,11 @@
 
 /* A table under soft delete, InvalidOid if the name is of anything else. */
 static Oid
-managed_table(const RangeVar *name)
+managed_table(const RangeVar *name, OrmMarker *marker)
 {
 	Oid			relid = orm_find_relation(name);
 
-	return OidIsValid(relid) && orm_policy_concerns(relid, false) ? relid : InvalidOid;
+	return OidIsValid(relid) && orm_soft_delete_sound(relid, marker) ? relid : InvalidOid;
 }
 
 /* A unique index of a table, by name, that has no constraint; InvalidOid if there is none. */
@@ -70,26 +70,24 @@ find_key(Oid relid, const char *name)
 
 /* Is this ADD CONSTRAINT … UNIQUE USING INDEX of a key among live rows? */
 static bool
-takes_key_of_live_rows(Oid relid, const AlterTableCmd *cmd)
+takes_key_of_live_rows(Oid relid, const OrmMarker *marker, const AlterTableCmd *cmd)
 {
 	const Constraint *constraint = (const Constraint *) cmd->def;
-	OrmMarker	marker;
 	Oid			index;
 
 	if (cmd->subtype != AT_AddConstraint || constraint->contype != CONSTR_UNIQUE ||
 		constraint->indexname == NULL || constraint->deferrable)
 		return false;
 	index = find_key(relid, constraint->indexname);
-	return OidIsValid(index) && orm_soft_delete_marker(relid, &marker) &&
-		orm_is_key_of_live_rows(index, &marker);
+	return OidIsValid(index) && orm_is_key_of_live_rows(index, marker);
 }
 
 /* Is a part of ALTER TABLE one to be done to an index? */
 static bool
-is_for_index(Oid relid, const AlterTableCmd *cmd)
+is_for_index(Oid relid, const OrmMarker *marker, const AlterTableCmd *cmd)
 {
 	return (cmd->subtype == AT_DropConstraint && OidIsValid(find_key(relid, cmd->name))) ||
-		takes_key_of_live_rows(relid, cmd);
+		takes_key_of_live_rows(relid, marker, cmd);
 }
 
 /* Do it. */
@@ -118,14 +116,15 @@ static PlannedStmt *
 redirect_alter_table(PlannedStmt *pstmt)
 {
 	AlterTableStmt *alter = castNode(AlterTableStmt, pstmt->utilityStmt);
-	Oid			relid = managed_table(alter->relation);
+	OrmMarker	marker;
+	Oid			relid = managed_table(alter->relation, &marker);
 	bool		found = false;
 	ListCell   *lc;
 
 	if (!OidIsValid(relid))
 		return pstmt;
 	foreach(lc, alter->cmds)
-		found |= is_for_index(relid, lfirst(lc));
+		found |= is_for_index(relid, &marker, lfirst(lc));
 	if (!found)
 		return pstmt;
 
@@ -135,7 +134,7 @@ redirect_alter_table(PlannedStmt *pstmt)
 	alter = castNode(AlterTableStmt, pstmt->utilityStmt);
 	foreach(lc, alter->cmds)
 	{
-		if (!is_for_index(relid, lfirst(lc)))
+		if (!is_for_index(relid, &marker, lfirst(lc)))
 			continue;
 		do_to_index(relid, lfirst(lc));
 		alter->cmds = foreach_delete_current(alter->cmds, lc);
@@ -148,11 +147,12 @@ static PlannedStmt *
 redirect_rename(PlannedStmt *pstmt)
 {
 	RenameStmt *rename = castNode(RenameStmt, pstmt->utilityStmt);
+	OrmMarker	marker;
 	Oid			relid;
 
 	if (rename->renameType != OBJECT_TABCONSTRAINT)
 		return pstmt;
-	relid = managed_table(rename->relation);
+	relid = managed_table(rename->relation, &marker);
 	if (!OidIsValid(relid) || !OidIsValid(find_key(relid, rename->subname)))
 		return pstmt;
 
@@ -172,13 +172,15 @@ redirect_comment(PlannedStmt *pstmt)
 	CommentStmt *comment = castNode(CommentStmt, pstmt->utilityStmt);
 	List	   *names = (List *) comment->object;
 	char	   *name;
+	OrmMarker	marker;
 	Oid			relid;
 
 	if (comment->objtype != OBJECT_TABCONSTRAINT)
 		return pstmt;
 	name = strVal(llast(names));
 	relid = managed_table(makeRangeVarFromNameList(list_truncate(list_copy(names),
-																 list_length(names) - 1)));
+																 list_length(names) - 1)),
+						  &marker);
 	if (!OidIsValid(relid) || !OidIsValid(find_key(relid, name)))
 		return pstmt;
 
@@ -215,8 +217,8 @@ make_referable(const Constraint *constraint)
 
 	if (constraint->contype != CONSTR_FOREIGN || constraint->pk_attrs == NIL)
 		return;
-	relid = managed_table(constraint->pktable);
-	if (OidIsValid(relid) && orm_owns_relation(relid) && orm_soft_delete_marker(relid, &marker))
+	relid = managed_table(constraint->pktable, &marker);
+	if (OidIsValid(relid) && orm_owns_relation(relid))
 		hold_among_all_rows(relid, &marker,
 							orm_find_live_key(relid, &marker, constraint->pk_attrs),
 							"A foreign key refers to it.");
@@ -248,11 +250,11 @@ index_of_all_rows(const AlterTableCmd *cmd, const char **reason)
 static void
 make_indexes_whole(const AlterTableStmt *alter)
 {
-	Oid			relid = managed_table(alter->relation);
 	OrmMarker	marker;
+	Oid			relid = managed_table(alter->relation, &marker);
 	ListCell   *lc;
 
-	if (!OidIsValid(relid) || !orm_owns_relation(relid) || !orm_soft_delete_marker(relid, &marker))
+	if (!OidIsValid(relid) || !orm_owns_relation(relid))
 		return;
 	foreach(lc, alter->cmds)
 	{
