@@ -183,14 +183,28 @@ deleted_condition(const char *column, const OrmMarker *marker)
 	}
 }
 
-/* Convert the unique keys of a table, with a hint if that fails. */
+/*
+ * Convert the unique keys of a table, and those that its partitions have of
+ * their own, with a hint if that fails.
+ */
 static void
-convert_unique_keys(Oid relid, const char *table, const char *column,
-					const OrmMarker *marker, OrmUniqueKeys unique_keys)
+convert_unique_keys(Oid relid, const char *column, const OrmMarker *marker,
+					OrmUniqueKeys unique_keys)
 {
-	orm_convert_unique_keys(relid, marker, unique_keys,
-							psprintf("Leave the keys as they are with unique_keys => 'live', or remove the deleted rows first: DELETE FROM %s WHERE %s;",
-									 table, deleted_condition(column, marker)));
+	ListCell   *lc;
+
+	foreach(lc, find_all_inheritors(relid, AccessExclusiveLock, NULL))
+	{
+		Oid			member = lfirst_oid(lc);
+		OrmMarker	its_marker = *marker;
+
+		if (member != relid && !get_rel_relispartition(member))
+			continue;
+		its_marker.attno = get_attnum(member, column);
+		orm_convert_unique_keys(member, &its_marker, unique_keys,
+								psprintf("Leave the keys as they are with unique_keys => 'live', or remove the deleted rows first: DELETE FROM %s WHERE %s;",
+										 orm_relid_name(member), deleted_condition(column, marker)));
+	}
 }
 
 /* Declare soft delete on a table, in place of a declaration that says otherwise. */
@@ -236,7 +250,7 @@ enable_on_table(Oid relid, const Enabling *enabling)
 		declare(relid, &table, column, foreign_keys);
 
 	if (orm_soft_delete_declared(relid, &marker))
-		convert_unique_keys(relid, table.name, column, &marker, enabling->unique_keys);
+		convert_unique_keys(relid, column, &marker, enabling->unique_keys);
 }
 
 /* Take one table off soft delete, and warn of rows that come to light again. */
@@ -252,7 +266,7 @@ disable_on_table(Oid relid, OrmUniqueKeys unique_keys)
 
 	orm_run_ddl("DROP TRIGGER %s ON %s", quote_identifier(table.trigger), table.name);
 	if (unique_keys == ORM_UNIQUE_KEYS_ALL)
-		convert_unique_keys(relid, table.name, table.column, &marker, unique_keys);
+		convert_unique_keys(relid, table.column, &marker, unique_keys);
 
 	condition = deleted_condition(table.column, &marker);
 	if (orm_query_has_rows(psprintf("SELECT FROM %s WHERE %s", table.name, condition)))

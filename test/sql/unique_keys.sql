@@ -193,12 +193,16 @@ INSERT INTO event VALUES (1, 'b', 'x');
 DELETE FROM event;
 INSERT INTO event VALUES (2, 'b', 'x');
 INSERT INTO event VALUES (3, 'b', 'x');
--- keys that a partition has for itself are left to it
+-- keys that a partition has for itself as well
+INSERT INTO event VALUES (1, 'b', 'y');
+-- one that comes later, if it is asked
+ALTER TABLE event_b ADD UNIQUE (word, id);
 SELECT orm_ext.enable_soft_delete('event_b');
 SELECT look('event_b');
 DELETE FROM event WHERE deleted_at IS NOT NULL;
 SELECT orm_ext.disable_soft_delete('event', 'all');
 SELECT look('event');
+SELECT look('event_b');
 
 --
 -- A key that rows in the bin keep from being unique: nothing is done, nothing lost
