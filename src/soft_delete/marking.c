@@ -46,18 +46,17 @@ orm_find_marking(OrmMarking *marking, const OrmMarker *marker, List *assignments
 {
 	bool		is_whole = true;
 	Expr	   *expr = NULL;
-	ListCell   *lc_assignment;
-	ListCell   *lc_column;
+	ListCell   *lc;
 
 	marking->marker = *marker;
 	marking->expr = NULL;
 	marking->value = NULL;
 	if (orm_is_soft_delete_list(assignments))
 		return true;
-	forboth(lc_assignment, assignments, lc_column, columns)
+	foreach(lc, columns)
 	{
-		if (lfirst_int(lc_column) == marker->attno)
-			expr = lfirst_node(TargetEntry, lc_assignment)->expr;
+		if (lfirst_int(lc) == marker->attno)
+			expr = list_nth_node(TargetEntry, assignments, foreach_current_index(lc))->expr;
 	}
 	if (expr == NULL || is_live_constant(marker, expr))
 		return false;
@@ -66,8 +65,8 @@ orm_find_marking(OrmMarking *marking, const OrmMarker *marker, List *assignments
 	 * SET (a, b) = (SELECT ...) has an entry of its own, which the others
 	 * read
 	 */
-	foreach(lc_assignment, assignments)
-		is_whole &= !lfirst_node(TargetEntry, lc_assignment)->resjunk;
+	foreach(lc, assignments)
+		is_whole &= !lfirst_node(TargetEntry, lc)->resjunk;
 	if (is_whole && orm_may_evaluate_twice((Node *) expr))
 		marking->expr = expr;
 	return true;
