@@ -60,44 +60,30 @@ typedef struct Touched
 	bool		has_new_keys;	/* may have, at least */
 } Touched;
 
-/* Names of the columns that a command adds to a table. */
-static List *
-added_columns(const CollectedCommand *command)
+/* Note what the parts of a command have done. */
+static void
+note_parts(Touched *touched, const CollectedCommand *command)
 {
-	List	   *columns = NIL;
 	ListCell   *lc;
 
 	if (command->type != SCT_AlterTable)
-		return NIL;
+	{
+		touched->has_new_keys = true;
+		return;
+	}
 	foreach(lc, command->d.alterTable.subcmds)
 	{
 		const CollectedATSubcmd *part = lfirst(lc);
 		const AlterTableCmd *cmd = castNode(AlterTableCmd, part->parsetree);
 
-		/* it has no address where the column was there already: IF NOT EXISTS */
+		/* a column has no address where it was there already: IF NOT EXISTS */
 		if (orm_adds_column(cmd) && OidIsValid(part->address.objectId))
-			columns = lappend(columns, castNode(ColumnDef, cmd->def)->colname);
-	}
-	return columns;
-}
+			touched->columns = lappend(touched->columns, castNode(ColumnDef, cmd->def)->colname);
 
-/* Does a command make indexes?  ALTER TABLE makes old ones anew as well, which do not count. */
-static bool
-makes_indexes(const CollectedCommand *command)
-{
-	ListCell   *lc;
-
-	if (command->type != SCT_AlterTable)
-		return true;
-	foreach(lc, command->d.alterTable.subcmds)
-	{
-		const CollectedATSubcmd *part = lfirst(lc);
-		const AlterTableCmd *cmd = castNode(AlterTableCmd, part->parsetree);
-
+		/* indexes that are made anew are other parts */
 		if (cmd->subtype == AT_AddIndex || cmd->subtype == AT_AddIndexConstraint)
-			return true;
+			touched->has_new_keys = true;
 	}
-	return false;
 }
 
 /* Note what a command has done to a table, in a list of such. */
@@ -118,8 +104,7 @@ add_touched(List *tables, Oid relid, const CollectedCommand *command)
 		touched->relid = relid;
 		tables = lappend(tables, touched);
 	}
-	touched->columns = list_concat(touched->columns, added_columns(command));
-	touched->has_new_keys |= makes_indexes(command);
+	note_parts(touched, command);
 	return tables;
 }
 

@@ -111,20 +111,16 @@ do_to_index(Oid relid, const AlterTableCmd *cmd)
 	}
 }
 
-/* ALTER TABLE: do to indexes what is for them, and leave the rest to the server. */
+/* Do to indexes what is for them, and leave the rest of ALTER TABLE to the server. */
 static PlannedStmt *
-redirect_alter_table(PlannedStmt *pstmt)
+do_to_indexes(PlannedStmt *pstmt, Oid relid, const OrmMarker *marker)
 {
 	AlterTableStmt *alter = castNode(AlterTableStmt, pstmt->utilityStmt);
-	OrmMarker	marker;
-	Oid			relid = managed_table(alter->relation, &marker);
 	bool		found = false;
 	ListCell   *lc;
 
-	if (!OidIsValid(relid))
-		return pstmt;
 	foreach(lc, alter->cmds)
-		found |= is_for_index(relid, &marker, lfirst(lc));
+		found |= is_for_index(relid, marker, lfirst(lc));
 	if (!found)
 		return pstmt;
 
@@ -134,7 +130,7 @@ redirect_alter_table(PlannedStmt *pstmt)
 	alter = castNode(AlterTableStmt, pstmt->utilityStmt);
 	foreach(lc, alter->cmds)
 	{
-		if (!is_for_index(relid, &marker, lfirst(lc)))
+		if (!is_for_index(relid, marker, lfirst(lc)))
 			continue;
 		do_to_index(relid, lfirst(lc));
 		alter->cmds = foreach_delete_current(alter->cmds, lc);
@@ -248,13 +244,11 @@ index_of_all_rows(const AlterTableCmd *cmd, const char **reason)
 
 /* Have the indexes of which ALTER TABLE wants it hold among all rows. */
 static void
-make_indexes_whole(const AlterTableStmt *alter)
+make_indexes_whole(const AlterTableStmt *alter, Oid relid, OrmMarker *marker)
 {
-	OrmMarker	marker;
-	Oid			relid = managed_table(alter->relation, &marker);
 	ListCell   *lc;
 
-	if (!OidIsValid(relid) || !orm_owns_relation(relid))
+	if (!orm_owns_relation(relid))
 		return;
 	foreach(lc, alter->cmds)
 	{
@@ -262,8 +256,8 @@ make_indexes_whole(const AlterTableStmt *alter)
 		const char *name = index_of_all_rows(lfirst(lc), &reason);
 		Oid			index = name ? find_key(relid, name) : InvalidOid;
 
-		if (OidIsValid(index) && orm_is_key_of_live_rows(index, &marker))
-			hold_among_all_rows(relid, &marker, index, reason);
+		if (OidIsValid(index) && orm_is_key_of_live_rows(index, marker))
+			hold_among_all_rows(relid, marker, index, reason);
 	}
 }
 
@@ -309,6 +303,22 @@ make_additions_referable(const AlterTableStmt *alter)
 	}
 }
 
+/* ALTER TABLE */
+static PlannedStmt *
+redirect_alter_table(PlannedStmt *pstmt)
+{
+	AlterTableStmt *alter = castNode(AlterTableStmt, pstmt->utilityStmt);
+	OrmMarker	marker;
+	Oid			relid;
+
+	make_additions_referable(alter);
+	relid = managed_table(alter->relation, &marker);
+	if (!OidIsValid(relid))
+		return pstmt;
+	make_indexes_whole(alter, relid, &marker);
+	return do_to_indexes(pstmt, relid, &marker);
+}
+
 /*
  * Have a statement find the keys that it speaks of.  Returns the statement to
  * be run: a copy, if it is another.
@@ -331,8 +341,6 @@ orm_redirect_key_command(PlannedStmt *pstmt)
 			make_new_table_referable(castNode(CreateStmt, stmt));
 			return pstmt;
 		case T_AlterTableStmt:
-			make_additions_referable(castNode(AlterTableStmt, stmt));
-			make_indexes_whole(castNode(AlterTableStmt, stmt));
 			return redirect_alter_table(pstmt);
 		default:
 			return pstmt;

@@ -110,6 +110,15 @@ written_predicate(Relation index)
 	return make_ands_implicit((Expr *) stringToNode(TextDatumGetCString(value)));
 }
 
+/* A condition on a table, as SQL. */
+static char *
+print_condition(Oid relid, Node *condition)
+{
+	List	   *dpcontext = deparse_context_for(get_rel_name(relid), relid);
+
+	return deparse_expression(condition, dpcontext, false, false);
+}
+
 /*
  * " WHERE predicate" of an index on a table; empty for no predicate.  That of an
  * exclusion constraint has parentheses.
@@ -117,23 +126,17 @@ written_predicate(Relation index)
 static char *
 where_clause(Relation rel, Relation index, List *predicate)
 {
-	List	   *dpcontext;
-
 	if (predicate == NIL)
 		return "";
-	dpcontext = deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel));
 	return psprintf(index->rd_index->indisexclusion ? " WHERE (%s)" : " WHERE %s",
-					deparse_expression((Node *) make_ands_explicit(predicate),
-									   dpcontext, false, false));
+					print_condition(RelationGetRelid(rel), (Node *) make_ands_explicit(predicate)));
 }
 
 /* The predicate, as SQL, of a key of a table among its live rows. */
 char *
 orm_live_predicate(Oid relid, const OrmMarker *marker)
 {
-	List	   *dpcontext = deparse_context_for(get_rel_name(relid), relid);
-
-	return deparse_expression((Node *) orm_live_condition(marker, 1), dpcontext, false, false);
+	return print_condition(relid, (Node *) orm_live_condition(marker, 1));
 }
 
 /* CREATE UNIQUE INDEX … of an index, up to its predicate. */
